@@ -1,0 +1,38 @@
+PYTHON ?= python3
+BIN := .venv/bin
+LOCK := requirements.lock
+
+.PHONY: demo test check ui bench clean setup
+
+setup: .venv/.installed
+
+# One stamp for the whole environment: made anew only when the lock or the project's own description changes.
+.venv/.installed: $(LOCK) pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "SegSPADE needs Python 3.11 or newer; say which one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 2; }
+	test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && $(BIN)/pip install --quiet uv; }
+	$(BIN)/uv pip install --quiet --requirement $(LOCK)
+	$(BIN)/uv pip install --quiet --no-deps --editable .
+	@touch $@
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/pytest -m "not slow and not prefect and not browser"
+
+test: setup
+	$(BIN)/pytest
+
+demo: setup
+	$(BIN)/segspade demo
+
+ui: setup
+	$(BIN)/segspade ui
+
+bench: setup
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

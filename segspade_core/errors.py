@@ -1,0 +1,44 @@
+"""The kinds of failure a caller of the core may want to tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class InputError(ValueError):
+    """What the user gave is wrong; the message says which file or key, what was wrong and how to mend it.
+
+    The command line prints the message without a traceback and exits with status 2.
+    """
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One fault of a source: which file, what was wrong with it, and how to mend it."""
+
+    file: str
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.what}. {self.remedy}"
+
+
+class SourceError(InputError):
+    """A source of images cannot be ingested; `problems` lists everything that is wrong with it."""
+
+    def __init__(self, source: str, problems: Sequence[Problem]) -> None:
+        self.source = source
+        self.problems = sorted(problems)
+        count = len(self.problems)
+        head = f"{source}: {count} problem{'s' if count != 1 else ''}, nothing was written"
+        super().__init__("\n".join([head, *(f"  {problem}" for problem in self.problems)]))
+
+
+class WeightsError(InputError):
+    """Pretrained weights are missing, unreadable or do not fit the model."""
+
+
+class TrainingDiverged(RuntimeError):
+    """A loss term became NaN or infinite; the message names step, term and the last good checkpoint."""

@@ -1,0 +1,35 @@
+"""Which samples make which batch: a function of seed, epoch and step, so that a position is two numbers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+
+def steps_per_epoch(samples: int, batch: int) -> int:
+    """Batches in an epoch; the last may be smaller than the others."""
+    return math.ceil(samples / batch)
+
+
+def epoch_order(samples: int, seed: int, epoch: int) -> np.ndarray:
+    """(samples,) int64: a permutation that depends on seed and epoch alone."""
+    return np.random.default_rng([seed, epoch, 0x5EED]).permutation(samples)
+
+
+def batch_indices(samples: int, batch: int, seed: int, epoch: int, step: int) -> np.ndarray:
+    """Indices of batch `step` (from 0) of `epoch` (from 0): (<= batch,) int64.
+
+    A last batch of a single sample borrows one from the start of the order, because batch statistics of one
+    sample at the smallest feature maps are no statistics at all.
+    """
+    order = epoch_order(samples, seed, epoch)
+    indices = order[step * batch : (step + 1) * batch]
+    if len(indices) == 1 and samples > 1 and batch > 1:
+        indices = np.concatenate([indices, order[:1]])
+    return indices
+
+
+def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
+    """The generator that draws the augmentation of one sample in one epoch: alike after a resume."""
+    return np.random.default_rng([seed, epoch, index, 0xA46])

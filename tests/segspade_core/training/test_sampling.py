@@ -1,0 +1,35 @@
+"""Batches are a function of seed, epoch and step."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segspade_core.training.sampling import batch_indices, sample_rng, steps_per_epoch
+
+
+@given(st.integers(1, 60), st.integers(1, 9), st.integers(0, 5), st.integers(0, 5))
+def test_an_epoch_shows_every_sample(samples: int, batch: int, seed: int, epoch: int) -> None:
+    """Fault: the last, smaller batch is dropped, or an epoch repeats samples."""
+    steps = steps_per_epoch(samples, batch)
+    shown = [index for step in range(steps) for index in batch_indices(samples, batch, seed, epoch, step)]
+    assert set(shown) == set(range(samples))
+    assert len(shown) <= samples + 1  # one may be borrowed for a last batch of one
+
+
+def test_no_batch_of_one_among_larger_ones() -> None:
+    assert [len(batch_indices(9, 4, 0, 0, step)) for step in range(3)] == [4, 4, 2]
+
+
+def test_epochs_and_seeds_differ() -> None:
+    """Fault: the epoch does not enter the seed, and every epoch shows the same order."""
+    orders = [batch_indices(50, 50, seed, epoch, 0).tolist() for seed in (0, 1) for epoch in (0, 1)]
+    assert len({tuple(order) for order in orders}) == 4
+
+
+def test_augmentation_depends_on_the_sample_not_on_what_came_before() -> None:
+    first = sample_rng(0, 1, 7).random(3)
+    sample_rng(0, 1, 6).random(100)
+    np.testing.assert_array_equal(sample_rng(0, 1, 7).random(3), first)
+    assert not np.array_equal(sample_rng(0, 2, 7).random(3), first)
