@@ -1,0 +1,1 @@
+"""File layouts → samples: Cityscapes, CamVid, and Minicity, the drawn city with exact labels."""
