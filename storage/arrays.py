@@ -1,0 +1,291 @@
+"""One split of a dataset, of label maps or of images: a Zarr v3 group with one array a name.
+
+    image         (N, H, W, 3) uint8    blosc lz4 5 bitshuffle + crc32c
+    label_ids     (N, H, W)    uint8    zstd 3 with checksum, fill 255 (void)
+    instance_ids  (N, H, W)    uint16   zstd 3 with checksum
+
+A chunk is one sample, a shard is 16: the unit of work and of resuming. A shard is encoded in memory and put
+whole, so that no one ever reads a part of it. Equal samples give equal bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from storage.check import check_sizes
+from storage.errors import DamagedArtifact, StorageError
+from storage.files import put_bytes, sha256_file
+from storage.manifest import NAME, FileRecord, how_to_mend
+
+if TYPE_CHECKING:
+    import zarr
+
+SHARD = 16
+DTYPES = {"image": "uint8", "label_ids": "uint8", "instance_ids": "uint16"}
+_FILLS = {"image": 0, "label_ids": 255, "instance_ids": 0}
+
+
+def shards(count: int) -> list[tuple[int, int, int]]:
+    """(shard, start, stop) of every shard of `count` samples, in order; the last may be short."""
+    return [(start // SHARD, start, min(start + SHARD, count)) for start in range(0, count, SHARD)]
+
+
+def create_split(
+    path: Path, count: int, size: tuple[int, int], names: Sequence[str], attributes: Mapping[str, Any]
+) -> None:
+    """Make the arrays of a split, without samples. Does nothing when the same arrays are there.
+
+    Args:
+        path: the group's folder, `<split>.zarr`.
+        count: number of samples, N.
+        size: (H, W).
+        names: which of image, label_ids and instance_ids.
+        attributes: JSON kept with the group.
+
+    Raises:
+        StorageError: other arrays are there already, or a name is unknown.
+    """
+    if unknown := set(names) - set(DTYPES):
+        raise StorageError(
+            f"{path}: no such array as {', '.join(sorted(unknown))}; there are {', '.join(DTYPES)}"
+        )
+    for name, content in sorted(_metadata(count, size, names, attributes).items(), reverse=True):
+        # the group's own file comes last: with it, all are there
+        file = path / name
+        if not file.exists():
+            put_bytes(file, content)
+        elif file.read_bytes() != content:
+            raise StorageError(
+                f"{file}: other arrays are being made here; delete the folder {path.parent} to begin anew"
+            )
+
+
+def write_shard(path: Path, shard: int, arrays: Mapping[str, np.ndarray[Any, Any]]) -> list[FileRecord]:
+    """Put one whole shard of every array, then the marker that says so. Threads may write different
+    shards at once.
+
+    Args:
+        path: the group's folder.
+        shard: which one.
+        arrays: name → (n, ...) with the n samples of this shard: 16, or what is left.
+
+    Returns:
+        The files, with paths relative to the group's parent.
+
+    Raises:
+        StorageError: an array is missing, too many, or has the wrong shape or dtype.
+    """
+    expected = _array_metadata(path)
+    if set(arrays) != set(expected):
+        raise StorageError(
+            f"{path}: a shard has {', '.join(sorted(expected))}; got {', '.join(sorted(arrays))}"
+        )
+    records = []
+    for name, metadata in sorted(expected.items()):
+        file = _shard_file(path, name, shard, len(metadata["shape"]))
+        content = _encode(path, name, metadata, shard, arrays[name])
+        put_bytes(file, content)
+        relative = file.relative_to(path.parent).as_posix()
+        records.append(
+            FileRecord(path=relative, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+        )
+    put_bytes(_marker(path, shard), json.dumps([record.model_dump() for record in records]).encode())
+    return records
+
+
+def shard_done(path: Path, shard: int, *, deep: bool = False) -> bool:
+    """Whether the shard's marker is there and every file it lists has its size; `deep`: and its digest."""
+    try:
+        records = [
+            FileRecord.model_validate(record) for record in json.loads(_marker(path, shard).read_bytes())
+        ]
+        return all(
+            (path.parent / record.path).stat().st_size == record.bytes
+            and (not deep or sha256_file(path.parent / record.path) == record.sha256)
+            for record in records
+        )
+    except (OSError, ValueError):
+        return False
+
+
+class SplitArray:
+    """One array of a split, read when sliced. Can be pickled, and used in threads and after a fork."""
+
+    def __init__(self, path: Path, name: str, shape: tuple[int, ...], dtype: str) -> None:
+        self.shape = shape
+        self.dtype = np.dtype(dtype)
+        self._path = path
+        self._name = name
+        self._opened: Any = None
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: int | slice) -> np.ndarray[Any, Any]:
+        """One sample (...), or (n, ...) for a slice.
+
+        Raises:
+            IndexError: there is no such sample.
+            DamagedArtifact: the shard's file is missing or damaged; the message names it.
+        """
+        if isinstance(index, slice):
+            start, stop, step = index.indices(len(self))
+            if step != 1:
+                rows = [self[i] for i in range(start, stop, step)]
+                return np.stack(rows) if rows else np.empty((0, *self.shape[1:]), self.dtype)
+            return self._read(start, max(start, stop))
+        row = int(index)
+        if not -len(self) <= row < len(self):
+            raise IndexError(f"sample {row} of {self._path.name}/{self._name}, which has {len(self)}")
+        row %= len(self)
+        return self._read(row, row + 1)[0]
+
+    def __iter__(self) -> Iterator[np.ndarray[Any, Any]]:
+        return (self[row] for row in range(len(self)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_opened": None}
+
+    def _read(self, start: int, stop: int) -> np.ndarray[Any, Any]:
+        if self._opened is None:
+            self._opened = _open_for_reading(self._path, self._name)
+        out = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        for shard in range(start // SHARD, -(-stop // SHARD) if stop > start else start // SHARD):
+            low, high = max(start, shard * SHARD), min(stop, (shard + 1) * SHARD)
+            file = _shard_file(self._path, self._name, shard, self.ndim)
+            # Zarr takes a missing shard for one of fill values and says nothing
+            if not file.is_file():
+                raise DamagedArtifact(f"{file}: missing. {how_to_mend(self._path.parent)}")
+            try:
+                out[low - start : high - start] = self._opened[low:high]
+            except Exception as error:
+                # whatever a codec says of bytes it cannot read, it does not say which file they are in
+                raise DamagedArtifact(
+                    f"{file}: damaged ({error}). {how_to_mend(self._path.parent)}"
+                ) from error
+        return out
+
+
+class SplitArrays(Mapping[str, SplitArray]):
+    """The arrays of a split by name; `attributes` is what was kept with them."""
+
+    def __init__(self, path: Path, arrays: dict[str, SplitArray], attributes: dict[str, Any]) -> None:
+        self.path = path
+        self.attributes = attributes
+        self._arrays = arrays
+
+    def __getitem__(self, name: str) -> SplitArray:
+        return self._arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+
+def open_split(path: Path) -> SplitArrays:
+    """The arrays of a split. In a committed artifact every file is looked for first.
+
+    Raises:
+        DamagedArtifact: a file is missing or has another size than committed; the message names it.
+    """
+    if (path.parent / NAME).exists():
+        check_sizes(path.parent, f"{path.name}/")
+    try:
+        attributes = json.loads((path / "zarr.json").read_bytes()).get("attributes", {})
+        found = _array_metadata(path)
+    except (OSError, ValueError) as error:
+        raise DamagedArtifact(
+            f"{path}: not the arrays of a split ({error}). {how_to_mend(path.parent)}"
+        ) from error
+    arrays = {
+        name: SplitArray(path, name, tuple(metadata["shape"]), metadata["data_type"])
+        for name, metadata in found.items()
+    }
+    return SplitArrays(path, arrays, attributes)
+
+
+def _marker(path: Path, shard: int) -> Path:
+    return path.parent / "done" / path.name / f"{shard:05}.json"
+
+
+def _shard_file(path: Path, name: str, shard: int, ndim: int) -> Path:
+    return path.joinpath(name, "c", str(shard), *("0" for _ in range(ndim - 1)))
+
+
+def _array_metadata(path: Path) -> dict[str, dict[str, Any]]:
+    """name → what the array's zarr.json says, in the order of DTYPES."""
+    files = {name: path / name / "zarr.json" for name in DTYPES}
+    return {name: json.loads(file.read_bytes()) for name, file in files.items() if file.exists()}
+
+
+def _metadata(
+    count: int, size: tuple[int, int], names: Sequence[str], attributes: Mapping[str, Any]
+) -> dict[str, bytes]:
+    """Every zarr.json of a split, as Zarr itself writes it."""
+    import zarr
+    from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
+    from zarr.storage import MemoryStore
+
+    kept: dict[str, Any] = {}
+    group = zarr.create_group(MemoryStore(kept), attributes=dict(attributes), zarr_format=3)
+    for name in names:
+        shape = (count, *size, 3) if name == "image" else (count, *size)
+        lossless: Any = ZstdCodec(level=3, checksum=True)
+        if name == "image":
+            blosc = BloscCodec(typesize=1, cname="lz4", clevel=5, shuffle="bitshuffle")
+            # blosc and lz4 notice almost no flipped byte by themselves
+            lossless = (blosc, Crc32cCodec())
+        group.create_array(
+            name,
+            shape=shape,
+            dtype=DTYPES[name],
+            chunks=(1, *shape[1:]),
+            shards=(SHARD, *shape[1:]),
+            compressors=lossless,
+            fill_value=_FILLS[name],
+        )
+    return {name: content.to_bytes() for name, content in kept.items()}
+
+
+def _encode(
+    path: Path, name: str, metadata: dict[str, Any], shard: int, samples: np.ndarray[Any, Any]
+) -> bytes:
+    """The bytes of one shard's file."""
+    import zarr
+    from zarr.core.buffer import default_buffer_prototype
+    from zarr.storage import MemoryStore
+
+    count, *rest = metadata["shape"]
+    start, stop = shard * SHARD, min((shard + 1) * SHARD, count)
+    shape, dtype = (stop - start, *rest), np.dtype(metadata["data_type"])
+    if not 0 <= start < count:
+        raise StorageError(f"{path}: there is no shard {shard} of {count} samples")
+    if samples.shape != shape or samples.dtype != dtype:
+        raise StorageError(
+            f"{path}: {name} of shard {shard} is {shape} {dtype}; got {samples.shape} {samples.dtype}"
+        )
+    buffer = default_buffer_prototype().buffer
+    kept: dict[str, Any] = {"zarr.json": buffer.from_bytes(json.dumps(metadata).encode())}
+    array = zarr.open_array(MemoryStore(kept), mode="r+", zarr_format=3)
+    # a shard of void alone must be a file too: else it could not be told from one that was lost
+    array.with_config({"write_empty_chunks": True})[start:stop] = samples
+    (content,) = (value for key, value in kept.items() if key != "zarr.json")
+    return bytes(content.to_bytes())
+
+
+def _open_for_reading(path: Path, name: str) -> zarr.Array[Any]:
+    import zarr
+
+    return zarr.open_array(path / name, mode="r", zarr_format=3)

@@ -1,0 +1,200 @@
+"""Artifacts in a workspace: made in staging, committed once, never changed again.
+
+    artifacts/<kind>/<key>/   committed; what has no manifest.json does not exist
+    staging/<kind>/<key>/     being made; a run that died goes on here
+    aliases/<kind>/<name>.json
+    locks/<kind>-<key>.lock   one writer a key
+
+Nothing heavy is imported here: commands that only read answer at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from storage import garbage, names
+from storage.check import Problem, check_sizes, problems_of
+from storage.errors import MissingArtifact, StorageError
+from storage.files import folders_in, fsync_dir, move_into, remove
+from storage.garbage import GcItem, GcPlan
+from storage.locks import Lock
+from storage.manifest import NAME, Manifest, read_manifest
+from storage.refs import KINDS, ArtifactRef
+from storage.staging import Staging
+
+__all__ = ["GcItem", "GcPlan", "Problem", "Staging", "Store"]
+
+
+class Store:
+    """The artifacts of one workspace. Cheap to make; nothing is written before a writer is opened."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    def path(self, ref: ArtifactRef) -> Path:
+        """Where the artifact's files lie once it is committed."""
+        return self.root / "artifacts" / ref.kind / ref.key
+
+    def staging_path(self, ref: ArtifactRef) -> Path:
+        """Where the artifact's files are put until it is committed."""
+        return self.root / "staging" / ref.kind / ref.key
+
+    def lock_path(self, ref: ArtifactRef) -> Path:
+        """The file whose lock the artifact's writer holds."""
+        return self.root / "locks" / f"{ref.kind}-{ref.key}.lock"
+
+    def exists(self, ref: ArtifactRef) -> bool:
+        """Whether it is committed. Does not look at its files: see `check_files` and `verify`."""
+        return (self.path(ref) / NAME).is_file()
+
+    def manifest(self, ref: ArtifactRef) -> Manifest:
+        """What the artifact says of itself.
+
+        Raises:
+            MissingArtifact: it is not committed.
+            DamagedArtifact: the manifest was altered.
+        """
+        try:
+            return read_manifest(self.path(ref) / NAME)
+        except FileNotFoundError:
+            raise MissingArtifact(
+                f"{ref} is not in {self.root}; run the stage that makes it, or see `segspade artifacts list`"
+            ) from None
+
+    def refs(self, kind: str | None = None) -> list[ArtifactRef]:
+        """Every committed artifact, sorted by kind (in the order of the journey) and key."""
+        return [
+            ref
+            for each in KINDS
+            if kind in (None, each)
+            for ref in _refs_in(self.root / "artifacts" / each)
+            if self.exists(ref)
+        ]
+
+    def resolve(self, text: str, kinds: Sequence[str] = ()) -> ArtifactRef:
+        """The artifact that a person means by 'kind/key', 'kind/alias', the beginning of a key, or an alias.
+
+        Args:
+            text: what the person typed; of a key, 4 digits or more.
+            kinds: only these kinds will do; empty: any.
+
+        Raises:
+            MissingArtifact: nothing is called so, or several are; the message lists what comes near.
+        """
+        return names.resolve(self, text, kinds)
+
+    def lineage(self, ref: ArtifactRef) -> list[ArtifactRef]:
+        """All that the artifact was made from, each after what it was made from, and itself last.
+
+        An ancestor that was deleted is in the list; what it was made from cannot be told any more.
+        """
+        order: dict[ArtifactRef, None] = {}
+
+        def visit(at: ArtifactRef) -> None:
+            if at in order:
+                return
+            if self.exists(at):
+                for above in self.manifest(at).input_refs.values():
+                    visit(above)
+            order[at] = None
+
+        visit(ref)
+        return list(order)
+
+    def check_files(self, ref: ArtifactRef) -> None:
+        """See at little cost that every file is there and has its size.
+
+        Raises:
+            MissingArtifact: the artifact is not committed.
+            DamagedArtifact: a file is not as it was committed; the message names it.
+        """
+        self.manifest(ref)
+        check_sizes(self.path(ref))
+
+    def verify(self, ref: ArtifactRef | None = None) -> list[Problem]:
+        """Read every file of one artifact, or of all, and compare digests; extra files are problems too."""
+        if ref is not None and not self.exists(ref):
+            self.manifest(ref)
+        chosen = self.refs() if ref is None else [ref]
+        return [problem for each in chosen for problem in problems_of(each, self.path(each))]
+
+    @contextmanager
+    def writer(
+        self, ref: ArtifactRef, on_wait: Callable[[str], None] | None = None
+    ) -> Iterator[Staging | None]:
+        """Hold the artifact's lock and make it.
+
+        Args:
+            ref: what is to be made.
+            on_wait: told who makes it, when another process does; then this one waits.
+
+        Yields:
+            The staging folder, with what a run that died left in it; None when the artifact is committed,
+            by another while this one waited or earlier. Left without a commit, the folder stays for the next.
+        """
+        with Lock(self.lock_path(ref), str(ref), on_wait) as lock:
+            if self.exists(ref):
+                remove(self.staging_path(ref))
+                yield None
+                return
+            self._take_back(ref)
+            yield Staging(ref, self.staging_path(ref), self.path(ref), lock)
+
+    def remove(self, ref: ArtifactRef) -> None:
+        """Delete an artifact: it vanishes at once, its files after that.
+
+        Raises:
+            MissingArtifact: it is not committed.
+        """
+        if not self.exists(ref):
+            raise MissingArtifact(f"{ref} is not in {self.root}")
+        with Lock(self.lock_path(ref), str(ref)):
+            self.delete_unlocked(ref)
+
+    def delete_unlocked(self, ref: ArtifactRef) -> None:
+        """Delete committed files; for those who hold the lock."""
+        folder = self.path(ref)
+        if folder.exists():
+            remove(folder / NAME)
+            fsync_dir(folder)
+            remove(folder)
+
+    def gc_plan(self) -> GcPlan:
+        """What no alias and no report reaches, and what dead runs left; nothing is deleted.
+
+        Raises:
+            DamagedArtifact: a manifest cannot be read, so that what it reaches cannot be told.
+        """
+        return garbage.plan(self)
+
+    def gc(self, plan: GcPlan) -> list[GcItem]:
+        """Delete what a plan lists, but for what is reached or in work by now.
+
+        Returns:
+            What was deleted.
+
+        Raises:
+            StorageError: an artifact is being made, and may need what the plan would delete.
+        """
+        return garbage.collect(self, plan)
+
+    def _take_back(self, ref: ArtifactRef) -> None:
+        """Bring back what a commit had moved when it was killed before the manifest."""
+        folder, staging = self.path(ref), self.staging_path(ref)
+        staging.mkdir(parents=True, exist_ok=True)
+        if folder.exists():
+            for entry in sorted(folder.iterdir()):
+                if (staging / entry.name).exists():
+                    raise StorageError(f"{entry} and {staging / entry.name}: delete the one you do not want")
+                move_into(entry, staging)
+            folder.rmdir()
+
+
+def _refs_in(folder: Path) -> Iterator[ArtifactRef]:
+    for found in folders_in(folder):
+        try:
+            yield ArtifactRef.model_validate({"kind": folder.name, "key": found.name})
+        except ValueError:
+            continue  # not one of ours: a person put it there
