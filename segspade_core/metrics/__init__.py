@@ -1,0 +1,1 @@
+"""How well two label maps agree: counts, boundaries, and the tables made of them."""
