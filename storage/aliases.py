@@ -11,10 +11,10 @@ from typing import TypedDict
 from storage.errors import DamagedArtifact, MissingArtifact, StorageError
 from storage.files import folders_in, put_bytes
 from storage.locks import Lock
-from storage.refs import KINDS, ArtifactRef
+from storage.refs import KINDS
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_LIKE_A_KEY = re.compile(r"[0-9a-f]{16}")
+_KEY = re.compile(r"[0-9a-f]{16}")
 
 
 class Entry(TypedDict):
@@ -41,7 +41,9 @@ class Aliases:
         Raises:
             StorageError: kind, name or key is none.
         """
-        self._append(kind, name, ArtifactRef.model_validate({"kind": kind, "key": key}).key, reason)
+        if not _KEY.fullmatch(key):
+            raise StorageError(f"'{key}' is no key; an alias points to the whole key of an artifact")
+        self._append(kind, name, key, reason)
 
     def get(self, kind: str, name: str) -> str | None:
         """The key the alias means, or None."""
@@ -87,7 +89,7 @@ class Aliases:
 
     def _append(self, kind: str, name: str, key: str | None, reason: str) -> None:
         path = self._path(kind, name)
-        if _LIKE_A_KEY.fullmatch(name):
+        if _KEY.fullmatch(name):
             raise StorageError(f"alias '{name}' looks like a key; take a word")
         # two that set one alias at once would else lose the history of one
         with Lock(self.root / "locks" / "aliases.lock"):

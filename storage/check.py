@@ -10,7 +10,6 @@ from storage.errors import DamagedArtifact
 from storage.files import files_under, sha256_file
 from storage.manifest import NAME, FileRecord, how_to_mend, read_manifest
 from storage.refs import ArtifactRef
-from storage.staging import DISCARDED
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ def problems_of(ref: ArtifactRef, folder: Path) -> Iterator[Problem]:
     expected = {record.path for record in manifest.files} | {NAME}
     for path in files_under(folder):
         name = path.relative_to(folder).as_posix()
-        if name not in expected and name.partition("/")[0] not in DISCARDED:
+        if name not in expected:
             yield Problem(ref, name, "not a file of this artifact")
 
 

@@ -25,6 +25,7 @@ class GcItem:
     bytes: int
     ref: ArtifactRef | None
     why: str
+    committed: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,13 @@ def plan(store: Store) -> GcPlan:
     """See `Store.gc_plan`."""
     keep = reachable(store)
     items = [
-        GcItem(store.path(ref), bytes_under(store.path(ref)), ref, "no alias and no report reaches it")
+        GcItem(
+            store.path(ref),
+            bytes_under(store.path(ref)),
+            ref,
+            "no alias and no report reaches it",
+            committed=True,
+        )
         for ref in store.refs()
         if ref not in keep and not is_held(store.lock_path(ref))
     ]
@@ -57,23 +64,23 @@ def collect(store: Store, plan: GcPlan) -> list[GcItem]:
                 f"{path.stem.replace('-', '/')} is being made by {describe(owner(path))} "
                 "and may need what would be deleted; try again when it is done"
             )
+    # seen anew: since the plan was made an artifact may have got a name
+    keep = reachable(store)
     deleted = []
     for item in plan.items:
         if item.ref is None:
             remove(item.path)
-            deleted.append(item)
-        elif not is_held(store.lock_path(item.ref)):
+        elif item.ref in keep and item.committed:
+            continue
+        else:
             with Lock(store.lock_path(item.ref), str(item.ref)):
-                # looked up again under the lock: since then it may have got a name, or been committed
-                if item.path != store.path(item.ref):
-                    remove(item.path)
-                elif store.exists(item.ref) == (item.why != _UNCOMMITTED) and item.ref not in reachable(
-                    store
-                ):
+                if item.path == store.path(item.ref) and store.exists(item.ref) != item.committed:
+                    continue
+                if item.committed:
                     store.delete_unlocked(item.ref)
                 else:
-                    continue
-            deleted.append(item)
+                    remove(item.path)
+        deleted.append(item)
     return deleted
 
 
@@ -85,11 +92,11 @@ def reachable(store: Store) -> set[ArtifactRef]:
     return {ref for root in (*roots, *store.refs("report")) for ref in store.lineage(root)}
 
 
-_UNCOMMITTED = "its commit was cut short"
-
-
 def _leftovers(store: Store) -> Iterator[GcItem]:
-    for area, why in (("staging", "half made, and nobody is at it"), ("artifacts", _UNCOMMITTED)):
+    for area, why in (
+        ("staging", "half made, and nobody is at it"),
+        ("artifacts", "its commit was cut short"),
+    ):
         for kind in KINDS:
             for folder in folders_in(store.root / area / kind):
                 try:

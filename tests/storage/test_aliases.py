@@ -1,0 +1,88 @@
+"""Names are replaced at once, and what they meant is kept."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from storage.aliases import Aliases
+from storage.errors import DamagedArtifact, MissingArtifact, StorageError
+
+ONE, TWO = "1" * 16, "2" * 16
+
+
+def test_an_alias_means_what_it_was_set_to_last_and_remembers(tmp_path):
+    aliases = Aliases(tmp_path)
+    assert aliases.get("segmenter", "production") is None
+    aliases.set("segmenter", "production", ONE, reason="first")
+    aliases.set("segmenter", "production", TWO, reason="mIoU 0.61 over 0.58")
+    aliases.set("generator", "production", ONE)
+    assert aliases.get("segmenter", "production") == TWO
+    history = aliases.history("segmenter", "production")
+    assert [(entry["key"], entry["reason"]) for entry in history] == [
+        (ONE, "first"),
+        (TWO, "mIoU 0.61 over 0.58"),
+    ]
+    assert history[0]["created"] <= history[1]["created"]
+    assert aliases.list() == [("generator", "production", ONE), ("segmenter", "production", TWO)]
+    assert aliases.list("segmenter") == [("segmenter", "production", TWO)]
+
+
+def test_a_removed_alias_means_nothing_and_keeps_its_history(tmp_path):
+    aliases = Aliases(tmp_path)
+    aliases.set("segmenter", "production", ONE)
+    aliases.remove("segmenter", "production")
+    assert (aliases.get("segmenter", "production"), aliases.list()) == (None, [])
+    assert [entry["key"] for entry in aliases.history("segmenter", "production")] == [ONE, None]
+    for missing in ("production", "never"):
+        with pytest.raises(MissingArtifact, match=f"there is no alias segmenter/{missing}"):
+            aliases.remove("segmenter", missing)
+    with pytest.raises(MissingArtifact, match="segspade alias list"):
+        aliases.history("segmenter", "never")
+
+
+@pytest.mark.parametrize(
+    "name", ["", "../x", "a/b", ".hidden", "-x", "a" * 65, "a\n", "ä", "0123456789abcdef"]
+)
+def test_a_name_that_is_no_name_is_refused(tmp_path, name):
+    with pytest.raises(StorageError, match="alias '"):
+        Aliases(tmp_path).set("segmenter", name, ONE)
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_kind_and_key_must_be_such(tmp_path):
+    with pytest.raises(StorageError, match="'model' is no kind of artifact"):
+        Aliases(tmp_path).set("model", "production", ONE)
+    with pytest.raises(StorageError, match=r"'\.\./.* is no key"):
+        Aliases(tmp_path).set("segmenter", "production", "../../x")
+
+
+def test_set_by_many_at_once_no_entry_is_lost_and_a_reader_never_sees_a_part(tmp_path):
+    aliases, seen, over = Aliases(tmp_path), set(), threading.Event()
+    aliases.set("segmenter", "production", ONE)
+
+    def read() -> None:
+        while not over.is_set():
+            seen.add(aliases.get("segmenter", "production"))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    keys = [f"{i:016x}" for i in range(6)]
+    threads = [threading.Thread(target=aliases.set, args=("segmenter", "production", key)) for key in keys]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    over.set()
+    reader.join()
+    assert {entry["key"] for entry in aliases.history("segmenter", "production")} == {ONE, *keys}
+    assert None not in seen
+
+
+def test_a_damaged_alias_says_which_file_it_is(tmp_path):
+    aliases = Aliases(tmp_path)
+    aliases.set("segmenter", "production", ONE)
+    (tmp_path / "aliases" / "segmenter" / "production.json").write_text("{")
+    with pytest.raises(DamagedArtifact, match=r"segmenter/production\.json: not an alias"):
+        aliases.get("segmenter", "production")
