@@ -34,8 +34,9 @@ def confusion_matrix(
         predicted: integer predicted classes, of the same shape.
         num_classes: C, at most 255.
         void: classes that count as unknown in the target, beside 255.
-        count_others: add a last column for predictions that are none of the C classes. Such a pixel must
-            stay among the true pixels of its class, or the score rises with every refusal to answer.
+        count_others: add a last column for predictions of void and of anything else that is no class. Such a
+            pixel must stay among the true pixels of its class, or the score rises with every refusal to
+            answer; and void must not become a class of IoU 0.
 
     Returns:
         (C, C) int64 counts, or (C, C + 1) with `count_others`: row = true class, column = predicted class.
@@ -57,7 +58,8 @@ def confusion_matrix(
     _refuse(pairs.sum(axis=1), classes, "target", num_classes)
     counts = pairs[:num_classes, :num_classes]
     if count_others:
-        return np.column_stack([counts, pairs[:num_classes, num_classes:].sum(axis=1)])
+        others = np.where(classes & ~ignored, 0, pairs[:num_classes]).sum(axis=1)
+        return np.column_stack([np.where(ignored[:num_classes], 0, counts), others])
     _refuse(pairs.sum(axis=0), classes, "predicted", num_classes)
     return counts.copy()
 
@@ -96,6 +98,20 @@ def confusion_of_train_ids(target_ids: npt.NDArray[Any], predicted_ids: npt.NDAr
         void=(),
         count_others=True,
     )
+
+
+def project_to_train_ids(confusion: npt.NDArray[Any]) -> Counts:
+    """The official (19, 20) matrix that follows from one over label ids: what was counted is only regrouped.
+
+    Args:
+        confusion: (34, 35) counts over label ids with the column of others.
+    """
+    columns = np.append(ids_to_train_ids(np.arange(NUM_IDS, dtype=np.uint8)), IGNORE_ID)
+    result = np.zeros((NUM_TRAIN_IDS, NUM_TRAIN_IDS + 1), np.int64)
+    for row, column in np.argwhere(confusion).tolist():
+        if columns[row] != IGNORE_ID:
+            result[columns[row], min(int(columns[column]), NUM_TRAIN_IDS)] += confusion[row, column]
+    return result
 
 
 def iou_per_class(confusion: npt.NDArray[Any]) -> Fractions:
