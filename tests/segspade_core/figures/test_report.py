@@ -1,0 +1,159 @@
+"""The page: parses, needs nothing from elsewhere, escapes names, and says what it should."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from segspade_core.figures.journey import JourneySample
+from segspade_core.figures.report import render_report
+from segspade_core.figures.report_data import LineageStep, ReportData, TrainingHistory
+from segspade_core.metrics.summary import summarise
+from segspade_core.metrics.tally import COMPARISONS, Tally
+
+EVIL = "<script>alert('x')</script>\""
+
+
+def make_data(sample_id: str = "bern_000000_000001", title: str = "A city") -> ReportData:
+    rng = np.random.default_rng(0)
+    maps = np.full((32, 64), 7, np.uint8)
+    maps[:8] = 23
+    maps[20:, 20:40] = 26
+    other = maps.copy()
+    other[20:, 30:40] = 27
+    photo = rng.integers(0, 256, (32, 64, 3), dtype=np.uint8)
+    tally = Tally()
+    for split in ("train", "val"):
+        for comparison in COMPARISONS:
+            tally.add(split, comparison, sample_id, maps, other)
+    scores = summarise(tally)
+    sample = JourneySample(sample_id, photo, maps, other, photo, photo, other, "dusk")
+    steps = pd.DataFrame({"epoch": [1, 1, 2, 2], "step": [1, 2, 3, 4], "loss": [3.0, 2.0, 1.0, 0.5]})
+    epochs = pd.DataFrame({"epoch": [1, 2], "val_loss": [2.5, 1.5], "val_miou": [0.1, 0.2]})
+    return ReportData(
+        title=title,
+        summary=scores.summary,
+        per_class=scores.per_class,
+        confusion=scores.confusion,
+        journeys={"train": [sample], "val": [sample]},
+        facts={"dataset": sample_id},
+        lineage=[
+            LineageStep("dataset", "0123456789abcdef", "ingest", 1.5, {"source": sample_id}, {"a": sample_id})
+        ],
+        histories=[TrainingHistory("Segmenter", steps, epochs)],
+        notes=["The generator was trained beforehand."],
+    )
+
+
+class Page(HTMLParser):
+    """Collects tags and refuses a page whose tags do not nest."""
+
+    VOID = frozenset({"meta", "link", "img", "br"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def every(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def html() -> str:
+    return render_report(make_data())
+
+
+def test_needs_nothing_from_elsewhere(html: str) -> None:
+    """Catches a script, a font or a picture that would have to be fetched, and ill-nested tags."""
+    page = Page(html)
+    assert page.every("script") == []
+    for tag, attributes in page.tags:
+        for name in ("src", "href", "srcset", "action"):
+            value = attributes.get(name) or "#"
+            assert value.startswith(("data:", "#")), f"{tag} {name}={value[:60]}"
+    assert not re.search(r"url\(|@import|https?://", html)
+
+
+def test_every_picture_has_words(html: str) -> None:
+    """Catches pictures that a screen reader passes over; 8 pictures of each of 2 samples."""
+    page = Page(html)
+    pictures = page.every("img")
+    assert len(pictures) == 16
+    assert all("of bern_000000_000001" in (picture["alt"] or "") for picture in pictures)
+    assert all(drawing["aria-label"] for drawing in page.every("svg"))
+    assert all("scope" in header for header in page.every("th"))
+
+
+def test_names_are_escaped_everywhere() -> None:
+    """Catches a sample id that runs as a script, in tables, alt texts, configs and the title alike."""
+    html = render_report(make_data(EVIL, title=EVIL))
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html
+    assert Page(html).every("script") == []
+
+
+def test_says_what_it_must(html: str) -> None:
+    """Catches a section, a note, a key or a score left out. 120 of 2048 pixels are wrong: 94.1 % right."""
+    for expected in (
+        "The generator was trained beforehand.",
+        "94.1%",
+        "dataset/0123456789abcdef",
+        "Photograph to labels",
+        "Labels to photograph",
+        "There and back",
+        "boundary F1",
+        "absent",
+        "not in the true maps",
+        "Confused most",
+        "dusk",
+    ):
+        assert expected in html, expected
+    assert not re.search(r"\bnan\b", html, re.IGNORECASE)
+
+
+def test_look_alikes_are_marked(html: str) -> None:
+    """Catches the study's pairs drowned among the others: half of the car's pixels became truck."""
+    row = '<tr class="alike"><td>car</td><td>truck</td><td class="n">50.0%</td><td class="n">120</td></tr>'
+    assert row in html
+
+
+def test_the_same_data_give_the_same_page(html: str) -> None:
+    """Catches times and random names in the page, which would change a report's digest."""
+    assert render_report(make_data()) == html
+
+
+def test_a_page_of_almost_nothing() -> None:
+    """Catches a report that fails where there are no scores, no samples and no history."""
+    scores = summarise(Tally())
+    page = render_report(ReportData("Empty", scores.summary, scores.per_class, scores.confusion, {}))
+    assert "Empty" in page
+    Page(page)
+
+
+def test_pictures_that_were_not_made_are_left_out() -> None:
+    """Catches a test split, which has no true maps, breaking the page."""
+    data = make_data()
+    full = data.journeys["val"][0]
+    partly = JourneySample("no labels", full.photo, None, full.predicted, None, full.photo, full.second)
+    html = render_report(ReportData("Half", data.summary, data.per_class, data.confusion, {"val": [partly]}))
+    assert "Labels to photograph" not in html
+    assert len(Page(html).every("img")) == 5
