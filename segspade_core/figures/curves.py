@@ -66,7 +66,7 @@ def loss_curves(steps: pd.DataFrame, epochs: pd.DataFrame, title: str) -> str:
 def _epoch_ends(steps: pd.DataFrame, epochs: int) -> npt.NDArray[np.float64]:
     """Number of the last step of each epoch; evenly spread where the steps do not tell."""
     if "epoch" in steps.columns:
-        numbered = steps.reset_index(drop=True).groupby("epoch").size().cumsum().to_numpy(float)
+        numbered = np.cumsum(steps.groupby("epoch").size().to_numpy(), dtype=np.float64)
         if len(numbered) == epochs:
             return numbered
     return np.linspace(0, len(steps), epochs + 1)[1:]
