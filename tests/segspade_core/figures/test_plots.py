@@ -44,7 +44,7 @@ def test_ticks_lie_within_and_are_few(low: float, span: float) -> None:
 
 
 def test_validation_points_stand_at_the_ends_of_epochs() -> None:
-    """Catches points spread over the wrong steps: epochs of 3 and 1 steps, so at x of steps 3 and 4."""
+    """Catches a flat or upturned curve, and points at the wrong steps: epochs end at 3 and 4."""
     steps = pd.DataFrame({"epoch": [1, 1, 1, 2], "step": [1, 2, 3, 4], "loss": [4.0, 3.0, 2.0, 0.0]})
     epochs = pd.DataFrame({"epoch": [1, 2], "val_loss": [2.0, 1.0], "val_miou": [0.5, 0.6]})
     svg = loss_curves(steps, epochs, "Losses")
@@ -52,6 +52,8 @@ def test_validation_points_stand_at_the_ends_of_epochs() -> None:
     line = next(root.iter("polyline")).attrib["points"].split()
     circles = [(circle.attrib["cx"], circle.attrib["r"]) for circle in root.iter("circle")][:2]
     assert [x for x, _ in circles] == [point.split(",")[0] for point in line[2:]]
+    heights = [float(point.split(",")[1]) for point in line]
+    assert heights == sorted(set(heights)), "a falling loss falls on the page"
     assert len(line) == 4
     assert "val_loss (per epoch)" in texts(svg)
     assert not any("miou" in text for text in texts(svg))
