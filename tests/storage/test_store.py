@@ -39,7 +39,7 @@ with store.writer(ref, told.append) as staging:
         staging.commit(**{MADE_OF})
 """
 
-# every part is written with its marker; how often each was made is told by the lines of a log outside
+# every part is written with its marker; how often each was begun is told by the lines of a log outside
 WORKER = f"""
 import sys
 from pathlib import Path
@@ -53,10 +53,10 @@ with Store(root).writer(ArtifactRef(kind="scores", key="{REF.key}")) as staging:
         for part in range(12):
             marker = staging.path / "done" / str(part)
             if not marker.exists():
-                put_bytes(staging.path / "parts" / str(part), bytes([part]) * 20_000)
-                put_bytes(marker, b"")
                 with open(root / "log", "a") as log:
                     log.write(f"{{part}}\\n")
+                put_bytes(staging.path / "parts" / str(part), bytes([part]) * 20_000)
+                put_bytes(marker, b"")
         staging.commit(**{MADE_OF})
 """
 
@@ -211,7 +211,7 @@ def test_killed_again_and_again_it_ends_with_no_part_lost_or_made_twice(store):
     assert store.verify() == []
     assert [file.bytes for file in store.manifest(REF).files] == [20_000] * 12
     made = (store.root / "log").read_text().split()
-    # one part may be made twice for each kill that fell between its file and its marker
+    # each kill may have cut short one part, which is then begun once more
     assert set(made) == {str(part) for part in range(12)}
     assert len(made) <= 12 + kills
 
