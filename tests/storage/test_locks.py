@@ -134,3 +134,14 @@ def test_an_owner_that_cannot_be_read_is_another_process(tmp_path):
     assert describe(owner(tmp_path / "a.lock")) == "another process"
     assert not is_held(tmp_path / "a.lock")
     assert not is_held(tmp_path / "none.lock")
+
+
+def test_leaving_does_not_take_the_lock_from_a_child_that_still_works(tmp_path):
+    path = tmp_path / "a.lock"
+    with Lock(path) as lock:
+        child = subprocess.Popen(["sleep", "60"], pass_fds=(lock.fileno(),))
+    try:
+        assert is_held(path)
+    finally:
+        end(child)
+    assert not is_held(path)
