@@ -1,0 +1,143 @@
+"""Everything a generator's training goes on from: networks, averages, optimisers, position, random states."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import nn
+
+from segspade_core.config import GeneratorConfig
+from segspade_core.errors import InputError
+from segspade_core.spade.discriminator import Discriminator
+from segspade_core.spade.generator import Generator, semantic_channels
+from segspade_core.spade.spectral import SpectralConv2d
+from segspade_core.training.checkpoint import pack_state, restore_rng_states, rng_states, unpack_state
+from segspade_core.training.events import History
+
+
+class TrainingState:
+    """The state after `taken` steps; `pack` and `restore` carry it over a crash, bit for bit."""
+
+    def __init__(self, config: GeneratorConfig, device: torch.device) -> None:
+        torch.manual_seed(config.seed)
+        self.config, self.device = config, device
+        self.generator = Generator(config.generator)
+        self.discriminator = Discriminator(config.discriminator, semantic_channels(config.generator))
+        for network in (self.generator, self.discriminator):
+            initialise(network)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        for network in (self.generator, self.discriminator, self.average):
+            network.to(device)
+        self.optimiser_g = _adam(self.generator, config.lr_generator, config)
+        self.optimiser_d = _adam(self.discriminator, config.lr_discriminator, config)
+        self.taken = 0
+        self.history = History()
+
+    def set_learning_rates(self, epoch: int) -> float:
+        """Apply the schedule for `epoch` (from 0); returns the factor in [0, 1] on both rates."""
+        factor = decay_factor(self.config, epoch)
+        for optimiser, rate in (
+            (self.optimiser_g, self.config.lr_generator),
+            (self.optimiser_d, self.config.lr_discriminator),
+        ):
+            for group in optimiser.param_groups:
+                group["lr"] = rate * factor
+        return factor
+
+    def update_average(self) -> None:
+        """Let the averaged network follow; early on faster, so that it forgets the random start."""
+        decay = min(self.config.ema_decay, (1 + self.taken) / (10 + self.taken))
+        follow(self.average, self.generator, decay)
+
+    def published(self) -> Generator:
+        """The averaged network, in evaluation mode, with u and v of its own averaged weights."""
+        network = copy.deepcopy(self.average).eval().cpu()
+        for module in network.modules():
+            if isinstance(module, SpectralConv2d):
+                module.power_iteration(16)
+        return network
+
+    def pack(self) -> bytes:
+        """All of it as one file."""
+        return pack_state(
+            {
+                "generator": self.generator.state_dict(),
+                "average": self.average.state_dict(),
+                "discriminator": self.discriminator.state_dict(),
+                "optimiser_g": self.optimiser_g.state_dict(),
+                "optimiser_d": self.optimiser_d.state_dict(),
+                "taken": self.taken,
+                "history": {"steps": self.history.steps, "epochs": self.history.epochs},
+                "rng": rng_states(),
+            },
+            {"kind": "generator training", "config": self.config.model_dump(mode="json")},
+        )
+
+    def restore(self, content: bytes, source: str) -> None:
+        """Go to where `pack` was called.
+
+        Raises:
+            InputError: the bytes are no checkpoint, or one of another config; the message names `source`.
+        """
+        state = unpack_state(content, source)
+        try:
+            self._load(state)
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise InputError(
+                f"{source}: not a checkpoint of this generator config ({str(error).splitlines()[0]}); "
+                "remove it to start over"
+            ) from error
+
+    def _load(self, state: dict[str, Any]) -> None:
+        self.generator.load_state_dict(state["generator"])
+        self.average.load_state_dict(state["average"])
+        self.discriminator.load_state_dict(state["discriminator"])
+        self.optimiser_g.load_state_dict(state["optimiser_g"])
+        self.optimiser_d.load_state_dict(state["optimiser_d"])
+        self.taken = state["taken"]
+        self.history = History(state["history"]["steps"], state["history"]["epochs"])
+        restore_rng_states(state["rng"])
+
+
+def initialise(network: nn.Module) -> None:
+    """Weights N(0, 2 / (fan_in + fan_out)) and biases 0 (Glorot and Bengio, 2010; SPADE, appendix A)."""
+    for module in network.modules():
+        if isinstance(module, SpectralConv2d):
+            nn.init.xavier_normal_(module.weight_orig)
+        elif isinstance(module, nn.Conv2d):
+            nn.init.xavier_normal_(module.weight)
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def decay_factor(config: GeneratorConfig, epoch: int) -> float:
+    """1 up to `decay_from_epoch` (half way if none), then linearly towards 0, which the end would reach."""
+    start = config.decay_from_epoch if config.decay_from_epoch is not None else config.epochs // 2
+    if epoch < start:
+        return 1.0
+    return (config.epochs - epoch) / (config.epochs - start + 1)
+
+
+@torch.no_grad()
+def follow(average: nn.Module, live: nn.Module, decay: float) -> None:
+    """average = decay * average + (1 - decay) * live, for parameters and batch statistics.
+
+    u, v and the counter are copied: a mean of two unit vectors is no unit vector.
+    """
+    for mean, value in zip(average.parameters(), live.parameters(), strict=True):
+        mean.lerp_(value, 1 - decay)
+    for (name, kept), current in zip(average.named_buffers(), live.buffers(), strict=True):
+        if name.endswith(("running_mean", "running_var")):
+            kept.lerp_(current, 1 - decay)
+        else:
+            kept.copy_(current)
+
+
+def _adam(network: nn.Module, rate: float, config: GeneratorConfig) -> torch.optim.Adam:
+    return torch.optim.Adam(
+        network.parameters(), lr=rate, betas=(float(config.betas[0]), float(config.betas[1]))
+    )
