@@ -1,0 +1,261 @@
+"""Commands that only read the store, or take things out of it. They need neither Prefect nor torch."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.tree import Tree
+
+from flows.cli.errors import reporting_errors
+from flows.cli.options import JsonOption, WorkspaceOption
+from storage.aliases import Aliases
+from storage.manifest import Manifest
+from storage.refs import ArtifactRef
+from storage.store import Store
+
+WORKSPACE = Path("workspace")
+artifacts = typer.Typer(help="What the workspace holds.", no_args_is_help=True)
+alias = typer.Typer(help="Names for artifacts, with history.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="kind/key, the beginning of a key, or kind/alias")]
+
+
+@artifacts.command("list")
+def list_artifacts(
+    kind: Annotated[str | None, typer.Argument(help="only this kind, such as segmenter")] = None,
+    workspace: WorkspaceOption = WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """Every artifact, oldest first."""
+    with reporting_errors():
+        store = Store(workspace)
+        manifests = sorted(
+            (store.manifest(ref) for ref in store.refs(kind)), key=lambda m: (m.created, m.key)
+        )
+        if json:
+            _print_json([_brief(manifest) for manifest in manifests])
+            return
+        if not manifests:
+            Console(stderr=True).print(f"{workspace} holds no artifacts yet; `segspade demo` makes some")
+        names = _names(workspace)
+        table = Table("kind", "key", "made (UTC)", "seconds", "size", "named", box=box.SIMPLE_HEAD)
+        for manifest in manifests:
+            size = sum(file.bytes for file in manifest.files)
+            named = ", ".join(names.get((manifest.kind, manifest.key), ()))
+            made = str(manifest.created)[:16].replace("T", " ")
+            table.add_row(
+                manifest.kind, manifest.key, made, f"{manifest.seconds:.1f}", human_bytes(size), named
+            )
+        Console().print(table)
+
+
+@artifacts.command()
+def show(name: Name, workspace: WorkspaceOption = WORKSPACE, json: JsonOption = False) -> None:
+    """The manifest of one artifact: what it was made of, and how."""
+    with reporting_errors():
+        store = Store(workspace)
+        ref = store.resolve(name)
+        manifest = store.manifest(ref)
+        if json:
+            _print_json(manifest.model_dump(mode="json"))
+            return
+        console = Console()
+        console.print(f"[bold]{ref}[/bold]  {store.path(ref)}", highlight=False, soft_wrap=True)
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        for field in ("stage", "revision", "created", "seconds", "device", "git_commit"):
+            table.add_row(field, escape(str(getattr(manifest, field))))
+        for field in ("inputs", "config", "counts", "metrics", "packages"):
+            table.add_row(field, escape(jsonlib.dumps(getattr(manifest, field), indent=1).strip("{}\n")))
+        console.print(table)
+        size = sum(file.bytes for file in manifest.files)
+        console.print(f"{len(manifest.files)} files, {human_bytes(size)}")
+
+
+@artifacts.command()
+def verify(
+    name: Annotated[str | None, typer.Argument(help="one artifact; none checks all")] = None,
+    workspace: WorkspaceOption = WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """Read every file again and compare its digest. Exit status 3 when one is damaged or missing."""
+    with reporting_errors():
+        store = Store(workspace)
+        ref = None if name is None else store.resolve(name)
+        problems = store.verify(ref)
+        if json:
+            _print_json(
+                [
+                    {"ref": str(problem.ref), "file": problem.file, "what": problem.what}
+                    for problem in problems
+                ]
+            )
+        else:
+            count = 1 if ref is not None else sum(1 for _ in store.refs())
+            for problem in problems:
+                typer.echo(f"{problem.ref}/{problem.file}: {problem.what}", err=True)
+            Console(stderr=True).print(f"{count} artifacts, {len(problems)} problems", highlight=False)
+        if problems:
+            raise typer.Exit(3)
+
+
+@artifacts.command()
+def lineage(name: Name, workspace: WorkspaceOption = WORKSPACE, json: JsonOption = False) -> None:
+    """What an artifact was made from, back to the source."""
+    with reporting_errors():
+        store = Store(workspace)
+        ref = store.resolve(name)
+        if json:
+            _print_json([_brief(store.manifest(r)) for r in store.lineage(ref) if store.exists(r)])
+            return
+        Console().print(_lineage_tree(store, ref, set(), None))
+
+
+def _lineage_tree(store: Store, ref: ArtifactRef, seen: set[str], role: str | None) -> Tree:
+    label = f"[bold]{ref.kind}[/bold]/{ref.key}" + (f"  [dim]{role}[/dim]" if role else "")
+    if not store.exists(ref):
+        return Tree(f"{label}  [red]removed[/red]")
+    if str(ref) in seen:
+        return Tree(f"{label}  [dim]as above[/dim]")
+    seen.add(str(ref))
+    tree = Tree(label)
+    for name, text in store.manifest(ref).inputs.items():
+        kind, key = text.split("/", 1)
+        if kind == "source":
+            tree.add(f"[dim]source files {key}[/dim]")
+        else:
+            tree.add(_lineage_tree(store, ArtifactRef(kind=kind, key=key), seen, name))
+    return tree
+
+
+@artifacts.command()
+def gc(
+    delete: Annotated[
+        bool, typer.Option("--delete", help="delete what is listed; without it, only list")
+    ] = False,
+    workspace: WorkspaceOption = WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """Garbage: what no alias and no report reaches, and what dead runs left half made."""
+    with reporting_errors():
+        store = Store(workspace)
+        plan = store.gc_plan()
+        if delete:
+            store.gc(plan)
+        if json:
+            items = [{"path": str(item.path), "bytes": item.bytes} for item in plan.items]
+            _print_json({"deleted": delete, "items": items})
+            return
+        for item in plan.items:
+            typer.echo(
+                f"{'deleted' if delete else 'would delete'}  {human_bytes(item.bytes):>9}  {item.path}"
+            )
+        total = sum(item.bytes for item in plan.items)
+        end = "" if delete or not plan.items else "; --delete deletes them"
+        Console(stderr=True).print(f"{len(plan.items)} items, {human_bytes(total)}{end}", highlight=False)
+
+
+@alias.command("list")
+def list_aliases(workspace: WorkspaceOption = WORKSPACE, json: JsonOption = False) -> None:
+    """Every alias and what it points to."""
+    with reporting_errors():
+        found = [{"kind": kind, "name": name, "key": key} for kind, name, key in Aliases(workspace).list()]
+        if json:
+            _print_json(found)
+            return
+        table = Table("alias", "key", box=box.SIMPLE_HEAD)
+        for row in found:
+            table.add_row(f"{row['kind']}/{row['name']}", row["key"])
+        Console().print(table)
+
+
+@alias.command("set")
+def set_alias(
+    name: Annotated[str, typer.Argument(help="kind/alias, such as segmenter/production")],
+    target: Annotated[str, typer.Argument(help="key, or the beginning of one, or another alias")],
+    reason: Annotated[str, typer.Option(help="kept in the history")] = "",
+    workspace: WorkspaceOption = WORKSPACE,
+) -> None:
+    """Point an alias to an artifact."""
+    with reporting_errors():
+        kind, _, short = name.partition("/")
+        if not short:
+            raise typer.BadParameter(f"'{name}' is not kind/alias, such as segmenter/production")
+        ref = Store(workspace).resolve(target, kinds=(kind,))
+        Aliases(workspace).set(kind, short, ref.key, reason=reason)
+        typer.echo(f"{kind}/{short} → {ref.key}")
+
+
+@alias.command()
+def history(
+    name: Annotated[str, typer.Argument(help="kind/alias")],
+    workspace: WorkspaceOption = WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """What an alias pointed to, and since when."""
+    with reporting_errors():
+        kind, _, short = name.partition("/")
+        entries: list[dict[str, Any]] = [dict(entry) for entry in Aliases(workspace).history(kind, short)]
+        if json:
+            _print_json(entries)
+            return
+        table = Table("since (UTC)", "key", "reason", box=box.SIMPLE_HEAD)
+        for entry in entries:
+            table.add_row(str(entry["created"])[:19], str(entry["key"]), escape(str(entry["reason"])))
+        Console().print(table)
+
+
+@alias.command("remove")
+def remove_alias(
+    name: Annotated[str, typer.Argument(help="kind/alias")], workspace: WorkspaceOption = WORKSPACE
+) -> None:
+    """Forget an alias; what it points to stays, until `artifacts gc`."""
+    with reporting_errors():
+        kind, _, short = name.partition("/")
+        Aliases(workspace).remove(kind, short)
+
+
+def export(
+    name: Name,
+    out: Annotated[Path, typer.Argument(help="folder to write into; made when missing")],
+    split: Annotated[list[str] | None, typer.Option(help="only this split; repeatable")] = None,
+    workspace: WorkspaceOption = WORKSPACE,
+) -> None:
+    """Write an artifact's samples as PNG (photographs, ids, colours, overlay); of others, their files."""
+    with reporting_errors():
+        ref = Store(workspace).resolve(name)
+        from tasks.exporting import export_artifact
+
+        count = export_artifact(workspace, ref, out, split)
+        typer.echo(f"wrote {count} files to {out}")
+
+
+def _brief(manifest: Manifest) -> dict[str, Any]:
+    fields = manifest.model_dump(mode="json", exclude={"files", "packages"})
+    return {**fields, "bytes": sum(file.bytes for file in manifest.files)}
+
+
+def _names(workspace: Path) -> dict[tuple[str, str], list[str]]:
+    names: dict[tuple[str, str], list[str]] = {}
+    for kind, name, key in Aliases(workspace).list():
+        names.setdefault((kind, key), []).append(name)
+    return names
+
+
+def human_bytes(count: float) -> str:
+    """A number of bytes as people read it."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(jsonlib.dumps(value, indent=2))

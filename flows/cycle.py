@@ -1,0 +1,70 @@
+"""Splits there and back: photographs segmented, maps painted, paintings segmented again, all scored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect import flow
+from tasks.scoring import SplitJourney
+
+from flows import stages
+from segspade_core.config import (
+    EvaluateConfig,
+    RuntimeConfig,
+    ScoreConfig,
+    SegmentConfig,
+    Split,
+    SynthesizeConfig,
+)
+from storage.refs import ArtifactRef
+from tasks.splits import has_labels
+
+
+@flow(name="cycle")
+def cycle(
+    dataset: ArtifactRef,
+    segmenter: ArtifactRef,
+    generator: ArtifactRef,
+    evaluate: EvaluateConfig,
+    config: ScoreConfig | None = None,
+    workspace: Path = stages.WORKSPACE,
+    runtime: RuntimeConfig = stages.RUNTIME,
+) -> ArtifactRef:
+    """Take splits of a dataset through segmenter and generator, there and back, and score every step."""
+    models = dataset, segmenter, generator
+    journeys = [
+        _journey(split, evaluate.limit.get(split), *models, workspace, runtime) for split in evaluate.splits
+    ]
+    return stages.score.fn(journeys, config or ScoreConfig(), workspace, runtime)
+
+
+def _journey(
+    split: Split,
+    limit: int | None,
+    dataset: ArtifactRef,
+    segmenter: ArtifactRef,
+    generator: ArtifactRef,
+    workspace: Path,
+    runtime: RuntimeConfig,
+) -> SplitJourney:
+    only = SegmentConfig(split=split, limit=limit)
+    paint_only = SynthesizeConfig(split=split, limit=limit)
+
+    predicted = stages.segment.fn(segmenter, dataset, only, workspace, runtime)
+    painted = stages.synthesize.fn(generator, predicted, paint_only, workspace, runtime)
+    again = stages.segment.fn(segmenter, painted, only, workspace, runtime)
+    painted_true = resegmented = None
+    if has_labels(workspace, dataset, split):
+        painted_true = stages.synthesize.fn(generator, dataset, paint_only, workspace, runtime)
+        resegmented = stages.segment.fn(segmenter, painted_true, only, workspace, runtime)
+    return SplitJourney(
+        split=split,
+        dataset=dataset,
+        segmenter=segmenter,
+        generator=generator,
+        predicted=predicted,
+        painted_predicted=painted,
+        cycle=again,
+        painted_true=painted_true,
+        resegmented=resegmented,
+    )

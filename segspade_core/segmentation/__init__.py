@@ -1,0 +1,1 @@
+"""The segmenter: a network from photographs to label maps, its training and its predictions."""

@@ -1,0 +1,58 @@
+"""Segment the photographs, or the painted images, of a split into label maps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from segspade_core.config import RuntimeConfig, SegmentConfig
+from segspade_core.segmentation import predict
+from storage.arrays import write_shard
+from storage.refs import ArtifactRef
+from tasks.models import device_turn, segmenter_of
+from tasks.splits import begin_split, open_input
+from tasks.stage import Part, Plan, StoredPart, map_parts, part_is_made, stage_task
+
+REVISION = 1
+
+
+def plan_segment(
+    workspace: Path,
+    segmenter: ArtifactRef,
+    images: ArtifactRef,
+    config: SegmentConfig,
+    runtime: RuntimeConfig | None = None,
+) -> Plan:
+    """What segmenting a split of `images` (a dataset, or painted images) with `segmenter` makes."""
+    return Plan(
+        workspace=workspace,
+        stage="segment",
+        kind="label_maps",
+        revision=REVISION,
+        config=config.model_dump(mode="json"),
+        inputs={"segmenter": str(segmenter), "images": str(images)},
+        runtime=runtime or RuntimeConfig(),
+    )
+
+
+def segment(plan: Plan) -> dict[str, int]:
+    """Segment every sample. Returns the count per split.
+
+    Raises:
+        InputError: the images have no such split.
+    """
+    parts = begin_split(plan, source="images", read="image", made="label_ids")
+    map_parts(segment_part, plan, parts)
+    return {plan.config["split"]: sum(map(len, parts))}
+
+
+@stage_task(name="segment", task_run_name="segment {part.split} {part.start}–{part.stop}")
+def segment_part(plan: Plan, part: Part) -> StoredPart:
+    """Predict the label maps of one shard."""
+    if not part_is_made(plan, part):
+        model, device = segmenter_of(plan.workspace, plan.input("segmenter"), plan.runtime)
+        arrays = open_input(plan.workspace, plan.input("images"), part.split, "image")
+        images = arrays["image"][part.start : part.stop]
+        with device_turn:
+            label_ids = predict(model, images, device)
+        write_shard(plan.staging / part.array, part.shard, {"label_ids": label_ids})
+    return StoredPart(plan=plan, part=part)

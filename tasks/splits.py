@@ -1,0 +1,61 @@
+"""What batch stages share: which samples of a split go through, and the arrays and rows of what they make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from segspade_core.errors import InputError
+from storage.arrays import SplitArrays, create_split, open_split
+from storage.refs import ArtifactRef
+from storage.store import Store
+from storage.tables import read_table, write_table
+from tasks.stage import Part, Plan, parts_of
+
+
+def open_input(workspace: Path, ref: ArtifactRef, split: str, array: str) -> SplitArrays:
+    """The arrays of one split of an artifact.
+
+    Raises:
+        InputError: the artifact has no such split, or the split no such array.
+    """
+    folder = Store(workspace).path(ref)
+    path = folder / f"{split}.zarr"
+    if not path.exists():
+        there = sorted(found.stem for found in folder.glob("*.zarr"))
+        raise InputError(f"{ref} has no split '{split}'; it has {', '.join(there) or 'no splits at all'}")
+    arrays = open_split(path)
+    if array not in arrays:
+        raise InputError(f"split '{split}' of {ref} has no {array}; it has {', '.join(sorted(arrays))}")
+    return arrays
+
+
+def begin_split(plan: Plan, source: str, read: str, made: str) -> list[Part]:
+    """Make room for what a batch stage makes of one split, and tell the parts it is made in.
+
+    Args:
+        plan: the stage; its config has `split` and `limit`.
+        source: name of the input that is read.
+        read: the array of it that is read.
+        made: the array that is made, one for each that is read.
+    """
+    split, limit = plan.config["split"], plan.config["limit"]
+    ref = plan.input(source)
+    array = open_input(plan.workspace, ref, split, read)[read]
+    count = len(array) if limit is None else min(limit, len(array))
+    size = (array.shape[1], array.shape[2])
+    create_split(plan.staging / f"{split}.zarr", count, size, (made,), {"stage": plan.stage})
+    rows = read_rows(plan.workspace, ref, split).head(count)
+    write_table(plan.staging / f"{split}.samples.parquet", rows)
+    return parts_of({split: count})
+
+
+def read_rows(workspace: Path, ref: ArtifactRef, split: str) -> pd.DataFrame:
+    """The table of samples of one split: id, city, sequence, frame, time_of_day, source_sha256."""
+    return read_table(Store(workspace).path(ref) / f"{split}.samples.parquet")
+
+
+def has_labels(workspace: Path, dataset: ArtifactRef, split: str) -> bool:
+    """Whether the split of a dataset has true label maps; a test split often has none."""
+    return "label_ids" in open_input(workspace, dataset, split, "image")

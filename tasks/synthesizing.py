@@ -1,0 +1,60 @@
+"""Paint photographs from the true or the predicted label maps of a split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from segspade_core.config import RuntimeConfig, SynthesizeConfig
+from segspade_core.spade import synthesize as paint
+from storage.arrays import write_shard
+from storage.refs import ArtifactRef
+from tasks.models import device_turn, generator_of
+from tasks.splits import begin_split, open_input
+from tasks.stage import Part, Plan, StoredPart, map_parts, part_is_made, stage_task
+
+REVISION = 1
+
+
+def plan_synthesize(
+    workspace: Path,
+    generator: ArtifactRef,
+    label_maps: ArtifactRef,
+    config: SynthesizeConfig,
+    runtime: RuntimeConfig | None = None,
+) -> Plan:
+    """What painting a split of `label_maps` (a dataset's own, or predicted ones) with `generator` makes."""
+    return Plan(
+        workspace=workspace,
+        stage="synthesize",
+        kind="images",
+        revision=REVISION,
+        config=config.model_dump(mode="json"),
+        inputs={"generator": str(generator), "label_maps": str(label_maps)},
+        runtime=runtime or RuntimeConfig(),
+    )
+
+
+def synthesize(plan: Plan) -> dict[str, int]:
+    """Paint every sample. Returns the count per split.
+
+    Raises:
+        InputError: the maps have no such split, or their size does not suit the generator.
+    """
+    parts = begin_split(plan, source="label_maps", read="label_ids", made="image")
+    map_parts(synthesize_part, plan, parts)
+    return {plan.config["split"]: sum(map(len, parts))}
+
+
+@stage_task(name="synthesize", task_run_name="synthesize {part.split} {part.start}–{part.stop}")
+def synthesize_part(plan: Plan, part: Part) -> StoredPart:
+    """Paint the images of one shard."""
+    if not part_is_made(plan, part):
+        generator, device = generator_of(plan.workspace, plan.input("generator"), plan.runtime)
+        arrays = open_input(plan.workspace, plan.input("label_maps"), part.split, "label_ids")
+        label_ids = arrays["label_ids"][part.start : part.stop]
+        # predicted maps have no instances: the generator's edges then come from the classes that have them
+        instance_ids = arrays["instance_ids"][part.start : part.stop] if "instance_ids" in arrays else None
+        with device_turn:
+            images = paint(generator, label_ids, instance_ids, device)
+        write_shard(plan.staging / part.array, part.shard, {"image": images})
+    return StoredPart(plan=plan, part=part)

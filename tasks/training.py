@@ -1,0 +1,166 @@
+"""Train a segmenter or a generator in a child process, which dies with its parent and can be resumed."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+
+from segspade_core.config import GeneratorConfig, RuntimeConfig, SegmenterConfig
+from segspade_core.errors import InputError, TrainingDiverged
+from storage.files import sha256_file
+from storage.refs import ArtifactRef
+from tasks.progress import Bar, progress
+from tasks.stage import Plan, Work, run_logger
+
+SEGMENTER_REVISION = 1
+GENERATOR_REVISION = 1
+
+NAMED_WEIGHTS = ("imagenet", "none")
+
+# a step on a slow machine may take long, and the child saves a checkpoint before it goes
+STOP_S = 120.0
+
+
+def plan_segmenter(
+    workspace: Path, dataset: ArtifactRef, config: SegmenterConfig, runtime: RuntimeConfig | None = None
+) -> Plan:
+    """What training a segmenter on the train split of `dataset` makes.
+
+    Raises:
+        InputError: `config.weights` names a file that is not there.
+    """
+    return Plan(
+        workspace=workspace,
+        stage="train-segmenter",
+        kind="segmenter",
+        revision=SEGMENTER_REVISION,
+        config={**config.model_dump(mode="json"), "weights": _weights_identity(config.weights)},
+        inputs={"dataset": str(dataset)},
+        runtime=runtime or RuntimeConfig(),
+        place=None if config.weights in NAMED_WEIGHTS else Path(config.weights).absolute(),
+    )
+
+
+def plan_generator(
+    workspace: Path, dataset: ArtifactRef, config: GeneratorConfig, runtime: RuntimeConfig | None = None
+) -> Plan:
+    """What training a SPADE generator on the train split of `dataset` makes."""
+    return Plan(
+        workspace=workspace,
+        stage="train-generator",
+        kind="generator",
+        revision=GENERATOR_REVISION,
+        config=config.model_dump(mode="json"),
+        inputs={"dataset": str(dataset)},
+        runtime=runtime or RuntimeConfig(),
+    )
+
+
+def _weights_identity(weights: str) -> str:
+    """A file of weights counts by its content, not by its name."""
+    if weights in NAMED_WEIGHTS:
+        return weights
+    path = Path(weights)
+    if not path.is_file():
+        raise InputError(
+            f"{weights}: no such file; segmenter.weights is 'imagenet', 'none' or a file of weights"
+        )
+    return f"sha256:{sha256_file(path)}"
+
+
+@task(name="train", task_run_name="{plan.stage} {plan.key}")
+def train(plan: Plan, work: Work) -> dict[str, Any]:
+    """Run the training of `plan` in a child process, from its last checkpoint to its end.
+
+    Returns:
+        'counts', 'metrics' and 'device' for the manifest.
+
+    Raises:
+        InputError: the child found that the input is wrong.
+        TrainingDiverged: a loss was not finite any more.
+        RuntimeError: the child ended otherwise; the message has the end of what it wrote.
+    """
+    command = [sys.executable, "-m", "tasks.training_process"]
+    with _child(command, plan, work) as process, progress(f"{plan.stage} {plan.key}", 1, "step") as bar:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(plan.model_dump_json())
+        process.stdin.close()
+        result: dict[str, Any] | None = None
+        failure: dict[str, Any] | None = None
+        for line in process.stdout:
+            message = json.loads(line)
+            if message["what"] == "result":
+                result = message
+            elif message["what"] == "failure":
+                failure = message
+            else:
+                _show(message, bar)
+        code = process.wait()
+    if failure is not None:
+        kinds: dict[str, type[Exception]] = {"InputError": InputError, "TrainingDiverged": TrainingDiverged}
+        raise kinds.get(failure["kind"], RuntimeError)(failure["message"])
+    if result is None:
+        raise RuntimeError(_ending(plan, code))
+    return {name: result[name] for name in ("counts", "metrics", "device")}
+
+
+def _show(message: dict[str, Any], bar: Bar) -> None:
+    """One step or one epoch: the bar for who watches, one line an epoch for who reads the run's log."""
+    values = ", ".join(f"{name} {value:.4g}" for name, value in message["values"].items())
+    epoch = f"epoch {message['epoch']} of {message['epochs']}"
+    if message["what"] == "epoch":
+        run_logger().info("%s: %s", epoch, values)
+        bar.move_to(bar.done, f"{epoch}: {values}")
+        return
+    steps_done = (message["epoch"] - 1) * message["steps"] + message["step"]
+    bar.set_total(message["epochs"] * message["steps"])
+    bar.move_to(steps_done, f"{epoch}: {values}")
+
+
+def _ending(plan: Plan, code: int) -> str:
+    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+    written = log_path(plan).read_text(errors="replace")[-2000:].strip() if log_path(plan).exists() else ""
+    return (
+        f"the training process {how}; run the same again to go on from its last checkpoint\n{written}".strip()
+    )
+
+
+def log_path(plan: Plan) -> Path:
+    """Where the child's standard error goes; not part of the artifact."""
+    return plan.staging / "done" / "training.log"
+
+
+@contextmanager
+def _child(command: list[str], plan: Plan, work: Work) -> Iterator[subprocess.Popen[str]]:
+    """The training process. It inherits the lock on the key, so nobody else begins before it is gone."""
+    assert work.staging is not None, "what is committed is not trained again"
+    log_path(plan).parent.mkdir(parents=True, exist_ok=True)
+    with log_path(plan).open("w") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            pass_fds=(work.staging.fileno(),),
+        )
+    try:
+        yield process
+    finally:
+        # also on Ctrl-C and SIGTERM: let it save a checkpoint, and do not leave before it is gone
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(timeout=STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()

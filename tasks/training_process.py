@@ -1,0 +1,137 @@
+"""The child process that trains: reads a plan from standard input, writes a line of JSON for each step.
+
+`python -m tasks.training_process < plan.json`. It ends when its parent dies, after a checkpoint.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pandas as pd
+import torch
+
+from segspade_core.config import GeneratorConfig, SegmenterConfig
+from segspade_core.errors import InputError, TrainingDiverged
+from segspade_core.segmentation import train_segmenter
+from segspade_core.spade import train_generator
+from segspade_core.training.device import pick_device
+from segspade_core.training.events import EpochEvent, History, StepEvent, TrainingStopped
+from storage.arrays import open_split
+from storage.checkpoints import FolderCheckpoints
+from storage.files import put_bytes
+from storage.tables import write_table
+from tasks.stage import Plan
+
+_PR_SET_PDEATHSIG = 1
+_stop_asked = False
+
+
+def main() -> int:
+    """Train what standard input asks for. Returns the exit status."""
+    parent = os.getppid()
+    _die_with_parent()
+    plan = Plan.model_validate_json(sys.stdin.read())
+    try:
+        result = _train(plan, lambda: _stop_asked or os.getppid() != parent)
+    except TrainingStopped as stopped:
+        _tell({"what": "failure", "kind": "TrainingStopped", "message": str(stopped)})
+        return 1
+    except (InputError, TrainingDiverged) as error:
+        kind = "InputError" if isinstance(error, InputError) else "TrainingDiverged"
+        _tell({"what": "failure", "kind": kind, "message": str(error)})
+        return 2
+    _tell({"what": "result", **result})
+    return 0
+
+
+def _train(plan: Plan, should_stop: Any) -> dict[str, Any]:
+    if plan.runtime.threads:
+        torch.set_num_threads(plan.runtime.threads)
+    device = pick_device(plan.runtime.device)
+    common: dict[str, Any] = {
+        "device": device,
+        "checkpoints": FolderCheckpoints(plan.staging / "checkpoints"),
+        "checkpoint_every_steps": plan.runtime.checkpoint_every_steps,
+        "on_event": _tell_event,
+        "should_stop": should_stop,
+    }
+    folder = plan.store.path(plan.input("dataset"))
+    train = open_split(folder / "train.zarr")
+    counts = {"train": len(train["image"])}
+    if plan.kind == "segmenter":
+        has_val = (folder / "val.zarr").exists() and "label_ids" in open_split(folder / "val.zarr")
+        val = open_split(folder / "val.zarr") if has_val else {}
+        counts["val"] = len(val["image"]) if has_val else 0
+        config = SegmenterConfig(**plan.config)
+        if plan.place is not None:
+            config = config.model_copy(update={"weights": str(plan.place)})
+        result = train_segmenter(
+            config, train["image"], train["label_ids"], val.get("image"), val.get("label_ids"), **common
+        )
+        put_bytes(plan.staging / "model.safetensors", result.best)
+        put_bytes(plan.staging / "last.safetensors", result.last)
+        history = result.history
+    else:
+        painter = train_generator(
+            GeneratorConfig(**plan.config),
+            train["image"],
+            train["label_ids"],
+            train.get("instance_ids"),
+            **common,
+        )
+        put_bytes(plan.staging / "model.safetensors", painter.model)
+        history = painter.history
+    _write_history(plan.staging, history)
+    metrics = history.epochs[-1] if history.epochs else {}
+    return {"counts": counts, "metrics": metrics, "device": _device_name(device)}
+
+
+def _write_history(folder: Path, history: History) -> None:
+    write_table(folder / "steps.parquet", pd.DataFrame(history.steps))
+    write_table(folder / "epochs.parquet", pd.DataFrame(history.epochs))
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _tell_event(event: StepEvent | EpochEvent) -> None:
+    if isinstance(event, StepEvent):
+        where = {"epoch": event.epoch, "epochs": event.epochs, "step": event.step, "steps": event.steps}
+        _tell({"what": "step", **where, "values": event.losses})
+    else:
+        where = {"epoch": event.epoch, "epochs": event.epochs}
+        _tell({"what": "epoch", **where, "values": vars(event)["values"]})
+
+
+def _tell(message: dict[str, Any]) -> None:
+    try:
+        sys.stdout.write(json.dumps(message) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # the parent is gone: there is nobody to tell, and should_stop ends this at the next step
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+
+
+def _die_with_parent() -> None:
+    """Stop at the next step when asked to, or when the parent dies. Both save a checkpoint first."""
+
+    def ask(_signal: int, _frame: FrameType | None) -> None:
+        global _stop_asked
+        _stop_asked = True
+
+    signal.signal(signal.SIGTERM, ask)
+    signal.signal(signal.SIGINT, ask)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
