@@ -151,7 +151,8 @@ def test_golden_forward_worked_by_hand() -> None:
     No batch has been seen, so the norm divides by sqrt(1 + 1e-5), which is 1 within the tolerance. gamma is 0
     and beta 0.5. With upsamplings 1 there are three blocks without learned shortcut, on 1x1 and then 2x2
     pixels. A 3x3 convolution of ones over a 1x1 picture is x, over a constant 2x2 picture 4x (the rest is
-    padding); divided by sigma = 9 u v with u = 1 and v = 1/3 each, 3 per kernel. Semantics (one-hot of two labels): fc gives 1.
+    padding); divided by sigma = 9 u v with u = 1 and v = 1/3 each, 3 per kernel.
+    Semantics (one-hot of two labels): fc gives 1.
     head: a = 1 + .5 = 1.5; conv_0: 1.5 / 3 = .5; + .5 = 1; conv_1: 1 / 3; out 4/3.
     G_middle_0 (2x2): 4/3 + 1/2 = 11/6; conv_0 * 4/3 = 22/9; + 1/2 = 53/18; * 4/3 = 106/27; out 142/27.
     G_middle_1: + 1/2 = 311/54; * 4/3 = 622/81; + 1/2 = 1325/162; * 4/3 = 2650/243; out 3928/243.
