@@ -9,15 +9,19 @@ from segspade_core.datasets.minicity.style import Colour
 
 # near to what is around: a road, a facade, the sky, a hedge; so the colour does not give the label away
 CAR_COLOURS: tuple[Colour, ...] = (
-    (236, 236, 234), (206, 208, 210), (168, 172, 176), (116, 120, 124), (74, 76, 80), (28, 28, 30), (40, 40, 44),
-    (30, 52, 104), (70, 110, 160), (142, 178, 206), (150, 28, 30), (196, 44, 36), (52, 84, 58), (120, 132, 98),
+    (236, 236, 234), (206, 208, 210), (168, 172, 176), (116, 120, 124),
+    (74, 76, 80), (28, 28, 30), (40, 40, 44),
+    (30, 52, 104), (70, 110, 160), (142, 178, 206), (150, 28, 30),
+    (196, 44, 36), (52, 84, 58), (120, 132, 98),
     (190, 168, 120), (224, 178, 60), (124, 78, 52), (96, 96, 100), (132, 128, 122),
 )  # fmt: skip
 BOX_COLOURS: tuple[Colour, ...] = (
-    (232, 232, 228), (210, 204, 190), (176, 176, 174), (60, 96, 148), (178, 66, 52), (92, 128, 96), (216, 182, 84),
+    (232, 232, 228), (210, 204, 190), (176, 176, 174), (60, 96, 148),
+    (178, 66, 52), (92, 128, 96), (216, 182, 84),
 )  # fmt: skip
 BUS_COLOURS: tuple[Colour, ...] = (
-    (228, 196, 64), (196, 54, 46), (232, 232, 230), (58, 108, 164), (86, 142, 98), (150, 152, 156), (206, 140, 70),
+    (228, 196, 64), (196, 54, 46), (232, 232, 230), (58, 108, 164),
+    (86, 142, 98), (150, 152, 156), (206, 140, 70),
 )  # fmt: skip
 GLASS: Colour = (52, 62, 72)
 TYRE: Colour = (30, 30, 32)
@@ -43,17 +47,13 @@ def panes(solid: Solid) -> tuple[Colour, int]:
 
 
 def tyres(solid: Solid, radius: float, axles: tuple[float, ...]) -> None:
-    """Tyres seen from the end; the body, filled later, hides their upper part."""
+    """Tyres of the near axle seen from the end; the body, filled later, hides their upper part."""
     half = solid.size.width / 2
-    if not solid.is_near:
-        corners = ((-0.95 * half, 0.0), (0.95 * half, 0.0), (0.95 * half, radius), (-0.95 * half, radius))
-        near_axle = min(axles, key=lambda along: solid.world(0.0, 0.0, along)[2])
-        solid.canvas.fill(solid.surface, [solid.world(a, up, near_axle) for a, up in corners], TYRE)
-        return
-    for along in axles:
-        for inner, outer in ((-0.62 * half, -0.98 * half), (0.62 * half, 0.98 * half)):
-            corners = ((inner, 0.0), (outer, 0.0), (outer, radius), (inner, radius))
-            solid.canvas.fill(solid.surface, [solid.world(a, up, along) for a, up in corners], TYRE)
+    along = min(axles, key=lambda axle: solid.world(0.0, 0.0, axle)[2])
+    pairs = ((-0.98, -0.62), (0.62, 0.98)) if solid.is_near else ((-0.95, 0.95),)
+    for left, right in pairs:
+        corners = ((left, 0.0), (right, 0.0), (right, radius), (left, radius))
+        solid.canvas.fill(solid.surface, [solid.world(half * a, up, along) for a, up in corners], TYRE)
 
 
 def wheels(solid: Solid, faces: dict[str, Face], radius: float, axles: tuple[float, ...]) -> None:
@@ -67,8 +67,10 @@ def wheels(solid: Solid, faces: dict[str, Face], radius: float, axles: tuple[flo
 
 
 def sides(faces: dict[str, Face]) -> list[Face]:
+    """The sides that are seen: one at most."""
     return [faces[name] for name in ("left", "right") if name in faces]
 
 
 def one_of(rng: np.random.Generator, colours: tuple[Colour, ...]) -> Colour:
+    """One colour of a table."""
     return colours[int(rng.integers(len(colours)))]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from segspade_core.datasets.minicity.chassis import (
@@ -20,6 +22,7 @@ from segspade_core.datasets.minicity.style import Colour
 
 
 def paint_bus(solid: Solid, rng: np.random.Generator, colour: Colour | None) -> None:
+    """Windows, doors, where it goes."""
     width, height, length = solid.size
     half = width / 2
     colour = one_of(rng, BUS_COLOURS) if colour is None else colour
@@ -27,11 +30,11 @@ def paint_bus(solid: Solid, rng: np.random.Generator, colour: Colour | None) -> 
     axles = (0.2 * length, 0.74 * length)
     tyres(solid, 0.46, axles)
     base = Base(-half, half, 0, length)
-    faces = solid.block(base, 0.3, base._replace(front=0.1), height, colour)
+    faces = solid.block(base, 0.26, base._replace(front=0.1), height, colour)
     for side in sides(faces):
-        panes = 8 if solid.is_near else 3
+        count = 8 if solid.is_near else 3
         solid.detail(side, (0.0, 0.0, 1.0, 0.1), TRIM)
-        solid.details(side, panes, 0.01, 0.44, 0.98, 0.84, glass, glow)
+        solid.details(side, count, 0.01, 0.44, 0.98, 0.84, glass, glow)
         for door in (0.06, 0.5) if solid.is_near else ():
             solid.detail(side, (door, 0.04, door + 0.09, 0.82), tinted(glass, 0.75), glow // 2)
             solid.detail(side, (door + 0.043, 0.04, door + 0.047, 0.82), tinted(colour, 0.5))
@@ -52,12 +55,13 @@ def paint_bus(solid: Solid, rng: np.random.Generator, colour: Colour | None) -> 
 
 
 def paint_tram(solid: Solid, rng: np.random.Generator, colour: Colour | None) -> None:
+    """Three cars on one pair of rails, one instance."""
     width, height, length = solid.size
     half = width / 2
     colour = one_of(rng, BUS_COLOURS) if colour is None else colour
     glass, glow = panes(solid)
     ends = (0.0, length / 3, 2 * length / 3, length)
-    cars = list(zip(ends[:-1], ends[1:], strict=True))
+    cars = list(pairwise(ends))
     is_back = solid.world(0, 0, 0)[2] > solid.world(0, 0, 1)[2]  # the near car is painted last
     foot = Base(-0.8 * half, 0.8 * half, 0.4, length - 0.4)
     solid.block(foot, 0.08, foot, 0.4, TRIM)

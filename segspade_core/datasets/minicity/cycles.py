@@ -10,7 +10,8 @@ from segspade_core.datasets.minicity.style import Colour
 
 CYCLES: dict[str, Size] = {"motorcycle": Size(0.8, 1.2, 2.1), "bicycle": Size(0.6, 1.1, 1.75)}
 COLOURS: tuple[Colour, ...] = (
-    (32, 32, 34), (150, 30, 32), (36, 66, 120), (214, 216, 218), (66, 110, 74), (220, 150, 40), (110, 114, 118),
+    (32, 32, 34), (150, 30, 32), (36, 66, 120), (214, 216, 218),
+    (66, 110, 74), (220, 150, 40), (110, 114, 118),
 )  # fmt: skip
 TYRE: Colour = (34, 34, 36)
 STEEL: Colour = (176, 178, 182)
@@ -68,10 +69,10 @@ def _wheel(solid: Solid, along: float, radius: float, inner: Colour, spokes: Col
 
 def _bicycle_side(solid: Solid, colour: Colour) -> None:
     front, back, radius = (0.34, 0.34), (1.41, 0.34), 0.34
-    tubes = ((front, head), (head, crank), (crank, seat), (seat, back), (back, crank), (head, seat))
     for along, _ in (front, back):
         _wheel(solid, along, radius, (92, 92, 94), (150, 150, 152))
     head, seat, crank = (0.56, 0.86), (1.16, 0.84), (0.95, 0.32)
+    tubes = ((front, head), (head, crank), (crank, seat), (seat, back), (back, crank), (head, seat))
     for start, end in tubes if solid.is_near else tubes[:4]:
         _bar(solid, start, end, 0.06, colour)
     if not solid.is_near:
@@ -82,9 +83,7 @@ def _bicycle_side(solid: Solid, colour: Colour) -> None:
     _bar(solid, seat, (1.19, 0.96), 0.04, STEEL)
     _side(solid, ((1.02, 0.96), (1.34, 0.95), (1.36, 1.03), (1.04, 1.0)), SEAT)
     _bar(solid, (1.2, 0.72), (1.68, 0.72), 0.045, TYRE)  # carrier
-    solid.canvas.mark(
-        [solid.world(0.0, 0.32 + b, 0.95 + a) for a, b in ((-0.1, 0), (0, -0.1), (0.1, 0), (0, 0.1))], STEEL
-    )
+    solid.disc(0.0, 0.32, 0.95, 0.1, STEEL)  # chain wheel
 
 
 def _motorcycle_side(solid: Solid, colour: Colour) -> None:

@@ -18,7 +18,8 @@ HAIR: tuple[Colour, ...] = ((30, 24, 22), (66, 44, 30), (120, 84, 48), (206, 172
 # bright jackets, but also the grey of walls, the green of hedges, the beige of plaster
 COATS: tuple[Colour, ...] = (
     (28, 28, 32), (58, 60, 66), (120, 122, 126), (224, 222, 216), (38, 54, 92), (86, 116, 158), (168, 36, 40),
-    (202, 98, 48), (74, 94, 62), (112, 132, 88), (190, 166, 128), (122, 84, 58), (214, 182, 74), (148, 96, 132),
+    (202, 98, 48), (74, 94, 62), (112, 132, 88), (190, 166, 128),
+    (122, 84, 58), (214, 182, 74), (148, 96, 132),
 )  # fmt: skip
 TROUSERS: tuple[Colour, ...] = (
     (26, 26, 30), (44, 56, 86), (70, 84, 116), (92, 90, 88), (138, 124, 100), (60, 50, 44), (176, 172, 164),
@@ -103,8 +104,7 @@ def _upright(part: Part, look: Look, rng: np.random.Generator) -> None:
     for side, lift in ((-1, 0.0), (1, step)):
         foot = 0.055 * side
         part(bar((0.05 * side, 0.5), (foot, 0.04 + lift), 0.1, 0.65), tinted(look.legs, 1 - 0.1 * (side > 0)))
-        part(((foot - 0.035, lift), (foot + 0.035, lift), (foot + 0.03, 0.045 + lift), (foot - 0.03, 0.045 + lift)),
-             look.shoes)  # fmt: skip
+        part(bar((foot, lift), (foot, lift + 0.045), 0.07, 0.85), look.shoes)
         swing = 0.155 + 0.03 * rng.random()
         part(bar((0.105 * side, 0.775), (swing * side, 0.46), 0.062, 0.7), tinted(look.coat, 0.84))
         part(bar((swing * side, 0.475), (swing * side, 0.42), 0.042), look.skin)
@@ -139,8 +139,8 @@ def _walker(part: Part, look: Look, rng: np.random.Generator) -> None:
         knee, ankle = (0.45 * side * stride + 0.03, 0.27), (side * stride, 0.04)
         part(bar((0.0, 0.52), knee, 0.11, 0.75), tinted(look.legs, shade))
         part(bar(knee, ankle, 0.08, 0.65), tinted(look.legs, shade))
-        part(((ankle[0] - 0.035, 0.0), (ankle[0] + 0.09, 0.0), (ankle[0] + 0.03, 0.05), (ankle[0] - 0.03, 0.05)),
-             look.shoes)  # fmt: skip
+        heel = ankle[0] - 0.035
+        part(((heel, 0.0), (heel + 0.125, 0.0), (heel + 0.065, 0.05), (heel, 0.05)), look.shoes)
         hand = (-1.0 * side * stride, 0.46)
         if side > 0:
             part(

@@ -17,7 +17,7 @@ Flat = tuple[tuple[float, float], ...]  # an outline within a plane that stands 
 FACINGS = ("away", "towards", "across")
 # how much light the faces catch: the sky lights what lies flat
 SHADES = {"top": 1.12, "front": 0.94, "back": 0.94, "left": 0.8, "right": 0.8}
-DETAILED_PX = 11.0
+DETAILED_PX = 14.0
 _TURNS = tuple((cos(pi * step / 6), sin(pi * step / 6)) for step in range(12))
 
 
@@ -70,11 +70,16 @@ class Solid:
     def block(self, low: Base, low_m: float, high: Base, high_m: float, colour: Colour) -> dict[str, Face]:
         """Fill what is seen of a box that may narrow upwards; returns its visible faces by name."""
         self.flush()
-        corners = [
-            (low.left, low.front), (low.right, low.front), (low.right, low.back), (low.left, low.back),
-            (high.left, high.front), (high.right, high.front), (high.right, high.back), (high.left, high.back),
-        ]  # fmt: skip
-        points = [self.world(a, low_m if n < 4 else high_m, b) for n, (a, b) in enumerate(corners)]
+        points = [
+            self.world(across, up, along)
+            for base, up in ((low, low_m), (high, high_m))
+            for across, along in (
+                (base.left, base.front),
+                (base.right, base.front),
+                (base.right, base.back),
+                (base.left, base.back),
+            )
+        ]
         seen = {}
         for name, order in (
             ("top", (4, 5, 6, 7)),
@@ -92,7 +97,7 @@ class Solid:
     def detail(
         self, face: Face, place: tuple[float, float, float, float], colour: Colour, glow: int = 0
     ) -> None:
-        """Colour a part (low u, low v, high u, high v) of a face, u along its foot and v up, both in [0, 1]."""
+        """Colour a part (low u, low v, high u, high v) of a face; u along its foot, v up, in [0, 1]."""
         u0, v0, u1, v1 = place
         self._quads.append([_on(face, u0, v0), _on(face, u1, v0), _on(face, u1, v1), _on(face, u0, v1)])
         self._colours.append(colour)

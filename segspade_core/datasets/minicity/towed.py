@@ -21,6 +21,7 @@ from segspade_core.datasets.minicity.style import Colour
 
 
 def paint_caravan(solid: Solid, rng: np.random.Generator, colour: Colour | None) -> None:
+    """White, rounded, few windows, a stripe."""
     width, height, length = solid.size
     half = width / 2
     colour = (
@@ -59,6 +60,7 @@ def paint_caravan(solid: Solid, rng: np.random.Generator, colour: Colour | None)
 
 
 def paint_trailer(solid: Solid, rng: np.random.Generator, colour: Colour | None) -> None:
+    """A low tub under a tarpaulin."""
     width, height, length = solid.size
     half = width / 2
     sheet = one_of(rng, BOX_COLOURS + CAR_COLOURS) if colour is None else colour
