@@ -1,0 +1,87 @@
+"""The members of a zip file, read in place. Nothing is unpacked, and no member may leave the archive."""
+
+from __future__ import annotations
+
+import re
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from segspade_core.datasets.files import BadFile
+from segspade_core.errors import Problem
+
+_REMEDY = "An official archive has no such member: download it again from where you trust it"
+
+
+class Archive:
+    """An open zip file. Threads may read at once: ZipFile locks the file it shares."""
+
+    def __init__(self, file: Path) -> None:
+        """Read the directory of a zip file.
+
+        Raises:
+            BadFile: it is not a whole zip file, or may not be read.
+        """
+        self.name = file.name
+        self.problems: list[Problem] = []
+        try:
+            self._zip = zipfile.ZipFile(file)
+        except PermissionError as error:
+            raise BadFile("may not be read", "Give yourself the right to read it") from error
+        except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+            raise BadFile("is not a whole zip file", "Download it again") from error
+        self.members = self._check_members()
+
+    def _check_members(self) -> dict[str, zipfile.ZipInfo]:
+        members: dict[str, zipfile.ZipInfo] = {}
+        for path, info in self._safe_members():
+            if path in members:
+                what = f"is in {self.name} more than once"
+                self.problems.append(Problem(path, what, "Make the archive anew with one file of that name"))
+            members[path] = info
+        return members
+
+    def _safe_members(self) -> Iterator[tuple[str, zipfile.ZipInfo]]:
+        for info in self._zip.infolist():
+            # as the archive spells it: zipfile has cut `filename` at a NUL and turned backslashes on Windows
+            name = info.orig_filename
+            if (fault := _fault_of(name, info)) is not None:
+                self.problems.append(Problem(f"{self.name}:{name!a}", fault, _REMEDY))
+            elif not info.is_dir():
+                yield "/".join(part for part in name.split("/") if part not in ("", ".")), info
+
+    def read(self, path: str) -> bytes:
+        """All bytes of a member, checked against the archive's CRC-32.
+
+        Raises:
+            BadFile: it is damaged, encrypted, or packed in a way that no official archive is.
+            OSError: the disk failed; another try may help.
+        """
+        info = self.members[path]
+        if info.flag_bits & 0x1:
+            raise BadFile(f"is encrypted in {self.name}", "Unpack the archive with its password")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise BadFile(
+                f"is packed in {self.name} by method {info.compress_type}",
+                "Make the archive anew with deflate",
+            )
+        try:
+            return self._zip.read(info)
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise BadFile(f"is damaged in {self.name} ({error})", f"Download {self.name} again") from error
+
+
+def _fault_of(name: str, info: zipfile.ZipInfo) -> str | None:
+    if "\0" in name:
+        return "has a name with a NUL in it"
+    if "\\" in name:
+        return "has a backslash in its path, which some systems take for a folder"
+    if name.startswith("/") or re.match(r"[A-Za-z]:", name):
+        return "has an absolute path, which leaves the archive"
+    if ".." in name.split("/"):
+        return "has a path that leaves the archive"
+    if stat.S_ISLNK(info.external_attr >> 16):
+        return "is a symbolic link"
+    return None
