@@ -144,6 +144,7 @@ class GeneratorConfig(Frozen):
     betas: tuple[float, float] = (0.0, 0.999)
     ema_decay: float = Field(0.999, ge=0, lt=1, description="of the weights that are published")
     flip: float = Field(0.5, ge=0, le=1, description="probability of a left-right flip")
+    crop: ImageSize | None = Field(None, description="random crop; none trains on whole frames")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 trains under autocast")
     seed: int = Field(0, ge=0)
 

@@ -1,10 +1,7 @@
-"""Training samples → tensors, prepared in a thread while the step before is computed."""
+"""Training samples → the tensors of one step."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +13,7 @@ from segspade_core.config import GeneratorConfig
 from segspade_core.errors import InputError
 from segspade_core.spade.generator import check_size
 from segspade_core.spade.semantics import build_semantics, instance_edges, instances_from_labels
-from segspade_core.training.sampling import batch_indices, sample_rng, steps_per_epoch
-
-_AHEAD = 2  # batches made in advance
+from segspade_core.training.sampling import batch_indices, sample_rng
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,13 @@ class TrainingData:
                 raise InputError(
                     f"{name} have shape {tuple(array.shape)}, the photographs {tuple(self.images.shape)}"
                 )
-        check_size(config.generator, shape[1], shape[2])
+        height, width = config.crop or shape[1:]
+        check_size(config.generator, height, width)
+        if height > shape[1] or width > shape[2]:
+            raise InputError(
+                f"generator.crop {height}x{width} is larger than the photographs, {shape[1]}x{shape[2]}; "
+                "make it smaller, or ingest at a larger size"
+            )
 
     def batch(self, config: GeneratorConfig, epoch: int, step: int) -> Batch:
         """Batch `step` of `epoch`, both from 0: a function of config and position alone."""
@@ -78,31 +79,17 @@ class TrainingData:
                 else instances_from_labels(label_ids)
             )
             edges = instance_edges(torch.from_numpy(np.asarray(instances).astype(np.int32))[None])
-        if sample_rng(config.seed, epoch, index).random() < config.flip:
+        rng = sample_rng(config.seed, epoch, index)
+        if rng.random() < config.flip:
             image, label_ids = image[:, ::-1], label_ids[:, ::-1]
             edges = None if edges is None else edges.flip(-1)
+        if config.crop is not None:
+            # edges are of the whole frame: the rim of a crop is no edge
+            top, left = (
+                int(rng.integers(whole - part + 1))
+                for whole, part in zip(label_ids.shape, config.crop, strict=True)
+            )
+            rows, columns = slice(top, top + config.crop[0]), slice(left, left + config.crop[1])
+            image, label_ids = image[rows, columns], label_ids[rows, columns]
+            edges = None if edges is None else edges[..., rows, columns]
         return image, label_ids, edges
-
-
-def prefetched(
-    data: TrainingData, config: GeneratorConfig, start: int
-) -> Generator[tuple[int, int, Batch], None, None]:
-    """(epoch, step, batch) from position `start` (steps taken before) to the end of training, all from 0."""
-    per_epoch = steps_per_epoch(len(data.images), config.batch)
-    positions: Sequence[tuple[int, int]] = [
-        divmod(at, per_epoch) for at in range(start, config.epochs * per_epoch)
-    ]
-    waiting: deque[tuple[int, int, Future[Batch]]] = deque()
-    with ThreadPoolExecutor(1, "batches") as thread:
-        try:
-            for epoch, step in positions:
-                waiting.append((epoch, step, thread.submit(data.batch, config, epoch, step)))
-                if len(waiting) > _AHEAD:
-                    first_epoch, first_step, first = waiting.popleft()
-                    yield first_epoch, first_step, first.result()
-            while waiting:
-                first_epoch, first_step, first = waiting.popleft()
-                yield first_epoch, first_step, first.result()
-        finally:
-            for _, _, future in waiting:
-                future.cancel()

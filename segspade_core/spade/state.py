@@ -9,11 +9,16 @@ import torch
 from torch import nn
 
 from segspade_core.config import GeneratorConfig
-from segspade_core.errors import InputError
 from segspade_core.spade.discriminator import Discriminator
 from segspade_core.spade.generator import Generator, semantic_channels
 from segspade_core.spade.spectral import SpectralConv2d
-from segspade_core.training.checkpoint import pack_state, restore_rng_states, rng_states, unpack_state
+from segspade_core.training.checkpoint import (
+    pack_state,
+    restore_rng_states,
+    restoring,
+    rng_states,
+    unpack_state,
+)
 from segspade_core.training.events import History
 
 
@@ -82,13 +87,8 @@ class TrainingState:
             InputError: the bytes are no checkpoint, or one of another config; the message names `source`.
         """
         state = unpack_state(content, source)
-        try:
+        with restoring(source, "this generator config"):
             self._load(state)
-        except (KeyError, ValueError, RuntimeError) as error:
-            raise InputError(
-                f"{source}: not a checkpoint of this generator config ({str(error).splitlines()[0]}); "
-                "remove it to start over"
-            ) from error
 
     def _load(self, state: dict[str, Any]) -> None:
         self.generator.load_state_dict(state["generator"])

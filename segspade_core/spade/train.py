@@ -6,7 +6,6 @@ faster discriminator (TTUR, Heusel et al., NeurIPS 2017), and an average of the 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,17 +14,19 @@ from typing import Any
 import torch
 
 from segspade_core.config import GeneratorConfig
-from segspade_core.errors import InputError, TrainingDiverged
-from segspade_core.spade.batches import Batch, TrainingData, prefetched
+from segspade_core.errors import InputError
+from segspade_core.spade.batches import Batch, TrainingData
 from segspade_core.spade.losses import generator_terms, hinge_discriminator, weighted_sum
 from segspade_core.spade.state import TrainingState
 from segspade_core.spade.weights import pack_generator
-from segspade_core.training.checkpoint import CheckpointStore
+from segspade_core.training.checkpoint import CHECKPOINT, CheckpointStore
 from segspade_core.training.device import autocast
+from segspade_core.training.divergence import Place, check_losses, check_weights
 from segspade_core.training.events import EpochEvent, EventSink, History, StepEvent, TrainingStopped
+from segspade_core.training.prefetch import prefetched
 from segspade_core.training.sampling import steps_per_epoch
 
-CHECKPOINT = "last"
+_REMEDY = "lower lr_generator and lr_discriminator, or train with precision fp32"
 
 
 @dataclass(frozen=True)
@@ -34,26 +35,6 @@ class GeneratorResult:
 
     model: bytes
     history: History
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where training stands, for messages: position from 0, steps an epoch, steps at the last checkpoint."""
-
-    epoch: int
-    step: int
-    steps: int
-    good: int
-
-    def __str__(self) -> str:
-        return f"step {self.step + 1} of epoch {self.epoch + 1}"
-
-    def back(self) -> str:
-        """What can be gone back to."""
-        if not self.good:
-            return "no checkpoint was saved yet"
-        epoch, step = divmod(self.good - 1, self.steps)
-        return f"the last good checkpoint is '{CHECKPOINT}' from step {step + 1} of epoch {epoch + 1}"
 
 
 def train_generator(
@@ -98,7 +79,10 @@ def train_generator(
     good = state.taken  # steps taken at the last checkpoint
     steps = steps_per_epoch(len(data.images), config.batch)
 
-    with closing(prefetched(data, config, state.taken)) as batches:
+    def make(epoch: int, step: int) -> Batch:
+        return data.batch(config, epoch, step)
+
+    with closing(prefetched(make, config.epochs, steps, state.taken)) as batches:
         for epoch, step, batch in batches:
             state.set_learning_rates(epoch)
             losses = _step(state, batch, Place(epoch, step, steps, good))
@@ -111,7 +95,8 @@ def train_generator(
                 on_event(_end_epoch(state, epoch, steps))
             stopping = should_stop()
             if epoch_ends or stopping or state.taken % checkpoint_every_steps == 0:
-                _check_weights(state, Place(epoch, step, steps, good))
+                networks = {"generator": state.generator, "discriminator": state.discriminator}
+                check_weights(networks, Place(epoch, step, steps, good), _REMEDY)
                 checkpoints.save(CHECKPOINT, state.pack())
                 good = state.taken
             if stopping and state.taken < config.epochs * steps:
@@ -140,7 +125,7 @@ def _step(state: TrainingState, batch: Batch, place: Place) -> dict[str, float]:
         terms = generator_terms(config.losses, judged_real, judged_fake, real, fake)
     total = weighted_sum(config.losses, terms)
     losses = {name: term.item() for name, term in {**terms, **hinge, "generator": total}.items()}
-    _check_losses(losses, place)
+    check_losses(losses, place, _REMEDY)
 
     (towards,) = torch.autograd.grad(total, [fake], retain_graph=True)
     state.optimiser_d.zero_grad(set_to_none=True)
@@ -155,29 +140,8 @@ def _step(state: TrainingState, batch: Batch, place: Place) -> dict[str, float]:
 
 
 def _end_epoch(state: TrainingState, epoch: int, steps: int) -> EpochEvent:
-    rows = state.history.steps[-steps:]
-    names = [name for name in rows[0] if name not in ("epoch", "step")]
-    values = {name: math.fsum(row[name] for row in rows) / len(rows) for name in names}
+    values = state.history.step_means(steps)
     values["lr_generator"] = state.optimiser_g.param_groups[0]["lr"]
     values["lr_discriminator"] = state.optimiser_d.param_groups[0]["lr"]
     state.history.epochs.append({"epoch": epoch + 1, **values})
     return EpochEvent(epoch + 1, state.config.epochs, values)
-
-
-_REMEDY = "lower lr_generator and lr_discriminator, or train with precision fp32"
-
-
-def _check_losses(losses: dict[str, float], place: Place) -> None:
-    for name, value in losses.items():
-        if not math.isfinite(value):
-            raise TrainingDiverged(f"{place}: loss term '{name}' is {value}; {place.back()}; {_REMEDY}")
-
-
-def _check_weights(state: TrainingState, place: Place) -> None:
-    """Never replace a good checkpoint by one with NaN in it: a loss can be finite and its gradient not."""
-    for network, module in (("generator", state.generator), ("discriminator", state.discriminator)):
-        for name, parameter in module.named_parameters():
-            if not torch.isfinite(parameter).all():
-                raise TrainingDiverged(
-                    f"{place}: weight '{name}' of the {network} is not finite; {place.back()}; {_REMEDY}"
-                )

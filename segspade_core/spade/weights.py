@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,14 +12,22 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from segspade_core.config import GeneratorArchitecture, GeneratorImportConfig
-from segspade_core.errors import InputError, WeightsError
+from segspade_core.errors import WeightsError
 from segspade_core.spade.generator import Generator
 from segspade_core.spade.shipped import shipped_weights
-from segspade_core.training.checkpoint import pack_weights, unpack_weights
+from segspade_core.training.checkpoint import pack_weights
+from segspade_core.training.weights_file import (
+    fit,
+    read_bytes,
+    read_entries,
+    read_safetensors,
+    shape_of,
+    without_prefix,
+)
 
 _KIND = "generator"
 _SHIPPED = "shipped:"
-_COUNTER = "num_batches_tracked"
+_REMEDY = "give the path of a .safetensors or .pth file of a SPADE generator, or 'shipped:minicity'"
 
 
 def pack_generator(
@@ -55,7 +61,7 @@ def load_generator(content: bytes, source: str = "weights") -> Generator:
     Raises:
         WeightsError: no safetensors file of a generator, or it does not fit its architecture.
     """
-    entries, metadata = _read_safetensors(content, source)
+    entries, metadata = read_safetensors(content, source, _KIND)
     if "architecture" in metadata:
         architecture = _parse_architecture(metadata, source)
     else:
@@ -74,31 +80,15 @@ def build_generator(
     entries = _tidy(entries, source)
     with torch.device("meta"):
         network = Generator(architecture)
-    expected = network.state_dict()
-    for name, tensor in expected.items():
-        if name.endswith(_COUNTER):
-            entries.setdefault(name, torch.zeros((), dtype=torch.int64))
-        if name not in entries:
-            raise WeightsError(
-                f"{source}: entry '{name}' of shape {_shape(tensor)} is missing; is this a SPADE "
-                f"generator of {_describe(architecture)}?"
-            )
-        if entries[name].shape != tensor.shape:
-            raise WeightsError(
-                f"{source}: entry '{name}' has shape {_shape(entries[name])}, the network wants "
-                f"{_shape(tensor)}; give the architecture it was trained with, not {_describe(architecture)}"
-            )
-        if not torch.isfinite(entries[name]).all():
-            raise WeightsError(
-                f"{source}: entry '{name}' holds NaN or infinite values; use an earlier checkpoint"
-            )
-    unknown = sorted(set(entries) - set(expected))
-    if unknown:
-        raise WeightsError(
-            f"{source}: entry '{unknown[0]}' of shape {_shape(entries[unknown[0]])} has no place in a "
-            f"SPADE generator of {_describe(architecture)} ({len(unknown)} such entries)"
-        )
-    network.load_state_dict({name: entries[name].to(expected[name].dtype) for name in expected}, assign=True)
+    described = _describe(architecture)
+    fitting = fit(
+        entries,
+        network.state_dict(),
+        source,
+        network=f"a SPADE generator of {described}",
+        remedy=f"give the architecture it was trained with, not {described}",
+    )
+    network.load_state_dict(fitting, assign=True)
     return network.eval().requires_grad_(False)
 
 
@@ -144,8 +134,8 @@ def import_generator(config: GeneratorImportConfig) -> tuple[bytes, dict[str, An
     if config.weights.startswith(_SHIPPED):
         content, manifest = shipped_weights(config.weights.removeprefix(_SHIPPED))
     else:
-        content = _read_file(config.weights)
-    entries, metadata = _read_entries(content, config.weights)
+        content = read_bytes(config.weights, _REMEDY)
+    entries, metadata = read_entries(content, config.weights, _KIND)
     if config.generator is not None:
         architecture = config.generator
     elif "architecture" in metadata:
@@ -164,46 +154,6 @@ def import_generator(config: GeneratorImportConfig) -> tuple[bytes, dict[str, An
     return pack_generator(network), info
 
 
-def _read_file(path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise WeightsError(
-            f"{path}: cannot be read ({error.strerror}); give the path of a .safetensors or .pth file of a "
-            "SPADE generator, or 'shipped:minicity'"
-        ) from error
-
-
-def _read_entries(content: bytes, source: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Entries and metadata; what is no zip and no pickle is taken for safetensors."""
-    if content[:2] in (b"PK", b"\x80\x02"):
-        return _read_pickle(content, source), {}
-    return _read_safetensors(content, source)
-
-
-def _read_pickle(content: bytes, source: str) -> dict[str, Tensor]:
-    try:
-        loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        raise WeightsError(
-            f"{source}: not a plain checkpoint of tensors ({str(error).splitlines()[0]}); such files can run "
-            "code when loaded, so nothing else is read. Save its state dict alone, or use safetensors"
-        ) from error
-    if not isinstance(loaded, Mapping) or not all(isinstance(entry, Tensor) for entry in loaded.values()):
-        raise WeightsError(f"{source}: holds no state dict of tensors; save `generator.state_dict()` alone")
-    return dict(loaded)
-
-
-def _read_safetensors(content: bytes, source: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    try:
-        entries, metadata = unpack_weights(content, source)
-    except InputError as error:
-        raise WeightsError(str(error)) from error
-    if metadata.get("kind", _KIND) != _KIND:
-        raise WeightsError(f"{source}: weights of a {metadata['kind']}, not of a generator")
-    return entries, metadata
-
-
 def _parse_architecture(metadata: Mapping[str, Any], source: str) -> GeneratorArchitecture:
     try:
         return GeneratorArchitecture.model_validate(metadata["architecture"])
@@ -215,20 +165,15 @@ def _parse_architecture(metadata: Mapping[str, Any], source: str) -> GeneratorAr
 
 def _tidy(entries: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
     """Without the prefix that data-parallel training leaves; the variant with a style encoder is refused."""
-    if entries and all(name.startswith("module.") for name in entries):
-        entries = {name.removeprefix("module."): tensor for name, tensor in entries.items()}
+    entries = without_prefix(entries)
     first = entries.get("fc.weight")
     if first is not None and first.ndim == 2:
         raise WeightsError(
-            f"{source}: entry 'fc.weight' has shape {_shape(first)}: a linear layer from {first.shape[1]} "
+            f"{source}: entry 'fc.weight' has shape {shape_of(first)}: a linear layer from {first.shape[1]} "
             "style numbers. This is the variant with a style encoder (VAE), which cannot be used yet; take a "
             "generator trained without"
         )
-    return dict(entries)
-
-
-def _shape(tensor: Tensor) -> str:
-    return "x".join(str(side) for side in tensor.shape) or "scalar"
+    return entries
 
 
 def _describe(architecture: GeneratorArchitecture) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +22,8 @@ from segspade_core.errors import InputError
 
 # one key for all metadata: safetensors writes several keys in an order that changes from process to process
 _KEY = "segspade"
+
+CHECKPOINT = "last"  # the name under which every loop keeps its state
 
 
 class CheckpointStore(Protocol):
@@ -77,10 +81,21 @@ def unpack_state(content: bytes, source: str = "checkpoint") -> dict[str, Any]:
     return state
 
 
+@contextmanager
+def restoring(source: str, what: str) -> Iterator[None]:
+    """Tell an unpacked state that does not fit as InputError: `source` is no checkpoint of `what`."""
+    try:
+        yield
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{source}: not a checkpoint of {what} ({str(error).splitlines()[0]}); remove it to start over"
+        ) from error
+
+
 def pack_weights(weights: dict[str, torch.Tensor], metadata: dict[str, Any]) -> bytes:
     """A plain safetensors file of a model's state dict; `metadata` (JSON) says what model it fits."""
     return _save(
-        {name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()},
+        {name: _copied(tensor) for name, tensor in weights.items()},
         {"metadata": metadata},
     )
 
@@ -109,6 +124,16 @@ def read_metadata(content: bytes) -> dict[str, Any]:
 
 def _save(tensors: dict[str, torch.Tensor], content: dict[str, Any]) -> bytes:
     return save_tensors(tensors, metadata={_KEY: json.dumps(content, sort_keys=True)})
+
+
+def _copied(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor on the CPU, plainly laid out, in memory of its own.
+
+    Two names of one storage (tied weights, an EMA just made) are refused by safetensors. What came from a
+    device or lay channels last is a copy already; a second one of all weights would be felt.
+    """
+    plain = tensor.detach().cpu().contiguous()
+    return plain.clone() if plain.data_ptr() == tensor.data_ptr() else plain
 
 
 def _header_metadata(content: bytes) -> dict[str, str]:
@@ -150,8 +175,7 @@ def _listed(value: Any) -> Any:
 def _flatten(value: Any, path: str, tensors: dict[str, torch.Tensor]) -> Any:
     """A JSON tree in which tensors are replaced by their names; containers carry a tag to come back alike."""
     if isinstance(value, torch.Tensor):
-        # clone: two names of one storage (tied weights, an EMA just made) are refused by safetensors
-        tensors[path] = value.detach().cpu().contiguous().clone()
+        tensors[path] = _copied(value)
         return {"tensor": path}
     if isinstance(value, dict):
         items = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -32,6 +33,12 @@ class History:
 
     steps: list[dict[str, float]] = field(default_factory=list)
     epochs: list[dict[str, float]] = field(default_factory=list)
+
+    def step_means(self, steps: int) -> dict[str, float]:
+        """The mean of everything recorded in each of the last `steps` steps, position aside."""
+        rows = self.steps[-steps:]
+        names = [name for name in rows[0] if name not in ("epoch", "step")]
+        return {name: math.fsum(row[name] for row in rows) / len(rows) for name in names}
 
 
 EventSink = Callable[[StepEvent | EpochEvent], None]

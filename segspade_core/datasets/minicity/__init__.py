@@ -1,8 +1,8 @@
 """Minicity: street scenes drawn in perspective, with exact label ids and instance ids.
 
-`style` says what a city looks like, `street` what stands where, the painters (`ground`, `buildings`, `nature`,
-`furniture`, `vehicles`, `people`, `ego`) draw it far to near on a `Canvas`, and `light` turns surfaces into
-a photograph. `write` puts frames on disk in the official Cityscapes layout.
+`style` says what a city looks like, `street` what stands where; the painters (`ground`, `buildings`,
+`nature`, `furniture`, `vehicles`, `people`, `ego`) draw it far to near on a `Canvas`, and `light` turns
+surfaces into a photograph. `write` puts frames on disk in the official Cityscapes layout.
 """
 
 from segspade_core.datasets.minicity.frame import MinicityFrame, draw_frame

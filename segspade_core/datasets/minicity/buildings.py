@@ -75,7 +75,9 @@ def _paint(canvas: Canvas, street: Street, side: Side, house: House, rng: np.ran
         # the gable, seen where the row has a gap
         gable = canvas.surface("building", FACING, near, style.facade_material, 0.82)
         ridge = [((x + back) / 2, top + rise, near)] if rise else []
-        canvas.fill(gable, [(x, 0, near), (x, top, near), *ridge, (back, top, near), (back, 0, near)], house.colour)
+        canvas.fill(
+            gable, [(x, 0, near), (x, top, near), *ridge, (back, top, near), (back, 0, near)], house.colour
+        )
         _windows(canvas, style, house, rng, "FACING", near, (min(x, back), max(x, back)))
     if rise:
         roof = canvas.surface("building", ALONG, side.x(side.front_m + 1), "tiles", front_light)
@@ -123,7 +125,9 @@ def _windows(
     canvas.marks(_quads(plane, at, start - 0.1, width + 0.2, low - 0.12, low + height + 0.1), [style.frame])
     picks = rng.integers(0, 12, len(low))
     lit = (picks < 4) & canvas.lamps_lit
-    colours = [_LIT[pick % 3] if is_lit else _GLASS[pick % 4] for pick, is_lit in zip(picks, lit, strict=True)]
+    colours = [
+        _LIT[pick % 3] if is_lit else _GLASS[pick % 4] for pick, is_lit in zip(picks, lit, strict=True)
+    ]
     glows = [200 if is_lit else 0 for is_lit in lit]
     canvas.marks(_quads(plane, at, start, width, low, low + height), colours, glows)
     bars = _quads(plane, at, start + width / 2 - 0.05, 0.1, low, low + height)
@@ -139,7 +143,9 @@ def _ground_floor(canvas: Canvas, style: Style, house: House, rng: np.random.Gen
     if house.is_shop:
         sign = _SHOPS[int(rng.integers(len(_SHOPS)))]
         high = min(3.3, style.floor_m + 0.2)
-        canvas.mark([(x, high - 0.6, near), (x, high, near), (x, high, far), (x, high - 0.6, far)], sign, glow // 2)
+        canvas.mark(
+            [(x, high - 0.6, near), (x, high, near), (x, high, far), (x, high - 0.6, far)], sign, glow // 2
+        )
         along = np.arange(house.near + 0.6, far - 2.6, 3.2)
         along = along[along > 0.9]
         if along.size:

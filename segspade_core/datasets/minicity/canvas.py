@@ -37,7 +37,9 @@ class Canvas:
         self._glow_draw = ImageDraw.Draw(self.glow_image)
         self._shadow_draw = ImageDraw.Draw(self.shadow_image)
         self.rows: list[tuple[int, int, int, float, int, float]] = []
-        self.lamps: list[tuple[float, float, float]] = []  # (x, y, z) of lamps that shine on their surroundings
+        self.lamps: list[
+            tuple[float, float, float]
+        ] = []  # (x, y, z) of lamps that shine on their surroundings
         self._outlines: list[list[list[tuple[float, float]]]] = []
         self._whole: list[bool] = []
         self._instances: dict[int, int] = {}

@@ -24,11 +24,22 @@ def paint_ego(canvas: Canvas, rng: np.random.Generator) -> None:
     canvas.fill(ego, [*edge, *foot], colour)
     bright = (colour[0] + 46, colour[1] + 48, colour[2] + 50)
     for centre in (0.36, 0.64):
-        streak = [(centre - 0.03, 1.0), (centre - 0.012, top + 0.025), (centre + 0.012, top + 0.025), (centre + 0.035, 1.0)]
-        canvas.mark([_from_pixel(camera, a * camera.width_px, b * camera.height_px) for a, b in streak], bright)
+        streak = [
+            (centre - 0.03, 1.0),
+            (centre - 0.012, top + 0.025),
+            (centre + 0.012, top + 0.025),
+            (centre + 0.035, 1.0),
+        ]
+        canvas.mark(
+            [_from_pixel(camera, a * camera.width_px, b * camera.height_px) for a, b in streak], bright
+        )
     if rng.random() < 0.5:
         tip = [(0.495, top + 0.012), (0.5, top - 0.02), (0.505, top + 0.012)]
-        canvas.fill(ego, [_from_pixel(camera, a * camera.width_px, b * camera.height_px) for a, b in tip], (190, 192, 196))
+        canvas.fill(
+            ego,
+            [_from_pixel(camera, a * camera.width_px, b * camera.height_px) for a, b in tip],
+            (190, 192, 196),
+        )
 
 
 def _from_pixel(camera: Camera, u: float, v: float) -> tuple[float, float, float]:

@@ -120,7 +120,9 @@ def _light(street: Street, thing: Thing) -> float:
 
 
 _PAINTERS: dict[str, Painter] = {
-    **dict.fromkeys(("car", "truck", "bus", "caravan", "trailer", "train", "motorcycle", "bicycle"), _vehicle),
+    **dict.fromkeys(
+        ("car", "truck", "bus", "caravan", "trailer", "train", "motorcycle", "bicycle"), _vehicle
+    ),
     **dict.fromkeys(("cabinet", "bin", "bollards", "cart"), _static),
     "person": _person,
     "rider": _rider,

@@ -30,8 +30,15 @@ def paint_lamp(canvas: Canvas, x: float, z: float) -> None:
     canvas.fill(pole, box(x, z, 0.16, 0, 7.0), _STEEL)
     arm = [(x, 6.85, z), (x, 7.0, z), (x + 1.7 * inward, 7.25, z), (x + 1.7 * inward, 7.1, z)]
     canvas.fill(pole, arm, _STEEL)
-    head = [(x + 1.1 * inward, 7.0, z), (x + 1.1 * inward, 7.2, z), (x + 1.9 * inward, 7.35, z), (x + 1.9 * inward, 7.05, z)]
-    canvas.fill(pole, head, (250, 226, 180) if canvas.lamps_lit else (190, 192, 194), 255 if canvas.lamps_lit else 0)
+    head = [
+        (x + 1.1 * inward, 7.0, z),
+        (x + 1.1 * inward, 7.2, z),
+        (x + 1.9 * inward, 7.35, z),
+        (x + 1.9 * inward, 7.05, z),
+    ]
+    canvas.fill(
+        pole, head, (250, 226, 180) if canvas.lamps_lit else (190, 192, 194), 255 if canvas.lamps_lit else 0
+    )
     if canvas.lamps_lit:
         canvas.lamps.append((x + 1.5 * inward, 7.0, z))
 
@@ -43,8 +50,12 @@ def paint_traffic_light(canvas: Canvas, x: float, z: float, rng: np.random.Gener
     light = canvas.surface("traffic light", FACING, z, "plain")
     canvas.fill(light, box(x, z, 0.46, 2.3, 3.55), (34, 36, 36))
     on = int(rng.integers(3))
-    for place, (lit, dark) in enumerate((((255, 60, 40), (90, 30, 26)), ((255, 190, 50), (92, 74, 30)), ((70, 240, 130), (26, 80, 48)))):
-        canvas.mark(disc(x, 3.32 - 0.4 * place, z, 0.16), lit if place == on else dark, 230 if place == on else 0)
+    for place, (lit, dark) in enumerate(
+        (((255, 60, 40), (90, 30, 26)), ((255, 190, 50), (92, 74, 30)), ((70, 240, 130), (26, 80, 48)))
+    ):
+        canvas.mark(
+            disc(x, 3.32 - 0.4 * place, z, 0.16), lit if place == on else dark, 230 if place == on else 0
+        )
 
 
 def paint_sign(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> None:
@@ -84,7 +95,9 @@ def paint_static(canvas: Canvas, kind: str, x: float, z: float, rng: np.random.G
     if kind == "cart":
         cart = canvas.surface("dynamic", FACING, z, "cloth")
         colour = ((60, 120, 190), (180, 60, 60), (220, 160, 60))[int(rng.integers(3))]
-        canvas.fill(cart, [(x - 0.5, 0.35, z), (x - 0.6, 0.95, z), (x + 0.6, 0.95, z), (x + 0.5, 0.35, z)], colour)
+        canvas.fill(
+            cart, [(x - 0.5, 0.35, z), (x - 0.6, 0.95, z), (x + 0.6, 0.95, z), (x + 0.5, 0.35, z)], colour
+        )
         for dx in (-0.36, 0.36):
             canvas.fill(cart, disc(x + dx, 0.22, z, 0.22, 10), (40, 40, 42))
         return

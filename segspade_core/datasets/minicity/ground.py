@@ -56,7 +56,9 @@ def _edge(canvas: Canvas, street: Street, side: Side) -> None:
         pieces = [(NEAR_M, street.crossing[0] - 5), (street.crossing[1] + 5, HORIZON_M)]
     if side.parking_m:
         parking = canvas.surface("parking", GROUND, material="cobbles")
-        tint = tuple(int(0.55 * a + 0.45 * b) for a, b in zip(street.style.road, (150, 134, 122), strict=True))
+        tint = tuple(
+            int(0.55 * a + 0.45 * b) for a, b in zip(street.style.road, (150, 134, 122), strict=True)
+        )
         for z_from, z_to in pieces:
             inner = side.x(side.kerb_m - side.parking_m)
             canvas.fill(parking, strip(inner, side.x(side.kerb_m), z_from, z_to), tint)

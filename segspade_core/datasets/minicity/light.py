@@ -34,10 +34,18 @@ class Air:
     noise: float  # standard deviation of the sensor's noise
 
 
-_CLEAR = Air((1.08, 1.04, 0.98), (0.27, 0.47, 0.80), (0.74, 0.84, 0.93), (0.97, 0.97, 0.98), 0.7, 420, 0.0, 0.010)
-_OVERCAST = Air((0.88, 0.91, 0.95), (0.66, 0.70, 0.75), (0.85, 0.87, 0.88), (0.90, 0.91, 0.93), 0.8, 240, 0.0, 0.013)
-_DUSK = Air((0.56, 0.46, 0.50), (0.24, 0.26, 0.46), (0.93, 0.58, 0.40), (0.80, 0.48, 0.46), 0.6, 300, 0.35, 0.020)
-_NIGHT = Air((0.15, 0.17, 0.24), (0.020, 0.026, 0.060), (0.13, 0.11, 0.12), (0.08, 0.08, 0.11), 0.5, 260, 0.85, 0.028)
+_CLEAR = Air(
+    (1.08, 1.04, 0.98), (0.27, 0.47, 0.80), (0.74, 0.84, 0.93), (0.97, 0.97, 0.98), 0.7, 420, 0.0, 0.010
+)
+_OVERCAST = Air(
+    (0.88, 0.91, 0.95), (0.66, 0.70, 0.75), (0.85, 0.87, 0.88), (0.90, 0.91, 0.93), 0.8, 240, 0.0, 0.013
+)
+_DUSK = Air(
+    (0.56, 0.46, 0.50), (0.24, 0.26, 0.46), (0.93, 0.58, 0.40), (0.80, 0.48, 0.46), 0.6, 300, 0.35, 0.020
+)
+_NIGHT = Air(
+    (0.15, 0.17, 0.24), (0.020, 0.026, 0.060), (0.13, 0.11, 0.12), (0.08, 0.08, 0.11), 0.5, 260, 0.85, 0.028
+)
 
 
 def air_of(time_of_day: TimeOfDay, is_clear: bool) -> Air:
@@ -91,8 +99,9 @@ def _geometry(canvas: Canvas) -> Geometry:
     beside = at * focal / np.where(np.abs(across) < 0.5, np.float32(0.5), across)
     z = np.where(lies == GROUND, camera.ground_depth(), np.where(lies == ALONG, beside, at))
     z = np.clip(z, np.float32(0.5), np.float32(1e4))
-    scale = z / focal
-    x, y = across * scale, np.float32(camera.height_m) - down * scale
+    scale = (z / focal).astype(np.float32, copy=False)
+    x: F32 = across * scale
+    y: F32 = np.float32(camera.height_m) - down * scale
     material = table[:, 4].astype(np.int32)[surfaces]
     return Geometry(lies, x, y, z, material, table[:, 5].astype(np.float32)[surfaces])
 
@@ -113,7 +122,7 @@ def _light(canvas: Canvas, street: Street, air: Air, place: Geometry) -> F32:
     """(H, W, 3) what falls on every pixel: sky and sun, street lamps, our own head lamps."""
     shadow = np.asarray(canvas.shadow_image, np.float32) / np.float32(255)
     shade = np.where(place.lies == GROUND, place.shade * shadow, place.shade)
-    light = shade[..., None] * np.array(air.ambient, np.float32)
+    light: F32 = shade[..., None] * np.array(air.ambient, np.float32)
     if not air.lamps:
         return light
     warm = np.zeros(place.z.shape, np.float32)
@@ -125,7 +134,8 @@ def _light(canvas: Canvas, street: Street, air: Air, place: Geometry) -> F32:
     beam = 1.4 + 0.16 * place.z
     cone = np.exp(-((place.x - np.float32(0.4)) ** 2) / (2 * beam * beam)) / (1 + (place.z / 15) ** 2)
     cone *= np.clip((place.z - 2) / 4, 0, 1) * np.clip((2.6 - place.y) / 1.8, 0.08, 1)
-    return light + (cone * np.float32(air.lamps * 1.0))[..., None] * _HEADLAMP
+    light += (cone * np.float32(air.lamps))[..., None] * _HEADLAMP
+    return light
 
 
 def _through_air(picture: F32, place: Geometry, air: Air) -> F32:
@@ -143,7 +153,9 @@ def _sky(canvas: Canvas, air: Air, rng: np.random.Generator) -> F32:
     sky = np.array(air.horizon, np.float32) * (1 - up) + np.array(air.zenith, np.float32) * up
     depth = 60 / (rise + np.float32(0.12))
     offset = rng.integers(0, SIDE, 2)
-    column = ((u - np.float32(camera.centre_u)) * depth / np.float32(camera.focal_px) + offset[0]).astype(np.int32)
+    column = ((u - np.float32(camera.centre_u)) * depth / np.float32(camera.focal_px) + offset[0]).astype(
+        np.int32
+    )
     row = np.broadcast_to((depth + offset[1]).astype(np.int32), column.shape)
     cover = clouds()[row & (SIDE - 1), column & (SIDE - 1)][..., None]
     cover = cover * np.float32(air.cloudiness * rng.uniform(0.4, 1.0))

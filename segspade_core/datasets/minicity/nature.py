@@ -33,7 +33,9 @@ def paint_tree(
     size = float(rng.uniform(0.8, 1.3))
     trunk = 0.14 * size
     canvas.shadow(blob_on_ground(x, z, 1.6 * size), light=150)
-    canvas.fill(tree, [(x - trunk, 0, z), (x - trunk, 3.4, z), (x + trunk, 3.4, z), (x + trunk, 0, z)], (84, 66, 52))
+    canvas.fill(
+        tree, [(x - trunk, 0, z), (x - trunk, 3.4, z), (x + trunk, 3.4, z), (x + trunk, 0, z)], (84, 66, 52)
+    )
     if style.tree == "cone":
         high = 7.5 * size
         for part in range(4):
@@ -54,7 +56,9 @@ def paint_tree(
         canvas.fill(tree, blob(x + dx, crown + dy, z, 1.1 * size, 0.95 * size, rng), leaves)
 
 
-def paint_hedge(canvas: Canvas, style: Style, x: float, z: float, rng: np.random.Generator, light: float) -> None:
+def paint_hedge(
+    canvas: Canvas, style: Style, x: float, z: float, rng: np.random.Generator, light: float
+) -> None:
     """A hedge or a row of bushes along the street."""
     hedge = canvas.surface("vegetation", FACING, z, "foliage", light, whole=True)
     leaves = style.leaves[int(rng.integers(len(style.leaves)))]

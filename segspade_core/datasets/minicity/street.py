@@ -65,10 +65,7 @@ class Street:
 
     def is_crossing(self, z: float, margin_m: float = 0.0) -> bool:
         """Whether a point ahead lies in the crossing street."""
-        return (
-            self.crossing is not None
-            and self.crossing[0] - margin_m < z < self.crossing[1] + margin_m
-        )
+        return self.crossing is not None and self.crossing[0] - margin_m < z < self.crossing[1] + margin_m
 
     def facade_light(self, sign: int) -> float:
         """How much light the fronts on one side catch."""
@@ -145,7 +142,13 @@ def _furnish(street: Street, rng: np.random.Generator) -> None:
             z = float(rng.uniform(6, 60))
             if not street.is_crossing(z, 1):
                 things.append(Thing("sign", side.x(side.kerb_m + 0.4), z))
-        for kind, chance in (("cabinet", 0.35), ("bin", 0.4), ("bollards", 0.25), ("hedge", 0.25), ("cart", 0.18)):
+        for kind, chance in (
+            ("cabinet", 0.35),
+            ("bin", 0.4),
+            ("bollards", 0.25),
+            ("hedge", 0.25),
+            ("cart", 0.18),
+        ):
             if rng.random() < chance:
                 z = float(rng.uniform(6, 45))
                 if not street.is_crossing(z, 3):
@@ -198,7 +201,9 @@ def _populate(street: Street, rng: np.random.Generator) -> None:
             street.things.append(Thing("rider bicycle", float(rng.uniform(-6, 4)), middle, "across"))
         elif rng.random() < 0.4:
             kind = str(rng.choice(["car", "bus", "truck"], p=[0.6, 0.2, 0.2]))
-            street.things.append(Thing(kind, float(rng.choice((-1, 1)) * rng.uniform(4, 16)), middle, "across"))
+            street.things.append(
+                Thing(kind, float(rng.choice((-1, 1)) * rng.uniform(4, 16)), middle, "across")
+            )
 
 
 def _fill_lane(street: Street, rng: np.random.Generator, x: float, facing: str, z: float) -> None:

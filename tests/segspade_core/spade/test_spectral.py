@@ -44,7 +44,8 @@ def test_agrees_with_torch_once_converged() -> None:
     theirs.zero_grad()
     ours(x).square().sum().backward()
     theirs(x).square().sum().backward()
-    torch.testing.assert_close(ours.weight_orig.grad, kept.original.grad)
+    # a sum in another order on another number of threads: a few units in the last place
+    torch.testing.assert_close(ours.weight_orig.grad, kept.original.grad, rtol=2e-5, atol=2e-5)
 
 
 def test_evaluation_uses_the_stored_vectors() -> None:

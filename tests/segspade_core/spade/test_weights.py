@@ -15,8 +15,8 @@ from segspade_core.config import GeneratorArchitecture, GeneratorImportConfig
 from segspade_core.errors import WeightsError
 from segspade_core.spade import shipped
 from segspade_core.spade.generator import Generator
+from segspade_core.spade.painting import synthesize
 from segspade_core.spade.spectral import SpectralConv2d
-from segspade_core.spade.synthesize import synthesize
 from segspade_core.spade.weights import import_generator, load_generator, pack_generator
 from segspade_core.training.checkpoint import pack_weights, read_metadata
 

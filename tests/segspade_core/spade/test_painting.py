@@ -9,8 +9,8 @@ import torch
 from segspade_core.config import GeneratorArchitecture
 from segspade_core.errors import InputError
 from segspade_core.spade.generator import Generator
+from segspade_core.spade.painting import synthesize, to_uint8
 from segspade_core.spade.semantics import build_semantics, instance_edges, instances_from_labels
-from segspade_core.spade.synthesize import synthesize, to_uint8
 
 MAPS = np.random.default_rng(1).integers(0, 36, (3, 16, 24), dtype=np.uint8)
 MAPS[0, :8] = 26

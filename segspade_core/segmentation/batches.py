@@ -1,0 +1,91 @@
+"""Training samples → the tensors of one step, and the border where label ids are checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from segspade_core.config import SegmenterConfig
+from segspade_core.errors import InputError
+from segspade_core.labels import IGNORE_ID, void_mask
+from segspade_core.segmentation.augment import apply_colours, augment
+from segspade_core.training.sampling import batch_indices, sample_rng
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples of one step, on the CPU and small; floats are made on the device."""
+
+    images: Tensor  # (B, H, W, 3) uint8
+    targets: Tensor  # (B, H, W) uint8: classes, or 255
+    colours: Tensor  # (B, 3, 4) float32
+
+    def to(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Images (B, 3, H, W) float32 in [0, 1] with their colours changed, and targets, on `device`."""
+        return apply_colours(self.images.to(device), self.colours.to(device)), self.targets.to(device)
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Sliceable arrays of one split: photographs (N, H, W, 3) uint8 and label ids (N, H, W) uint8."""
+
+    split: str
+    images: Any
+    label_ids: Any
+    num_classes: int
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def check(self) -> None:
+        """Raise InputError unless there is something, and the arrays belong together."""
+        if not len(self.images):
+            raise InputError(f"no samples to train a segmenter with: the {self.split} split is empty")
+        shape = tuple(self.images.shape)
+        if len(shape) != 4 or shape[3] != 3 or self.images.dtype != np.uint8:
+            raise InputError(
+                f"{self.split} photographs are {shape} {self.images.dtype}; they must be (N, H, W, 3) uint8"
+            )
+        if tuple(self.label_ids.shape) != shape[:3]:
+            raise InputError(
+                f"{self.split} label_ids have shape {tuple(self.label_ids.shape)}, the photographs {shape}"
+            )
+
+    def sample(self, index: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """Photograph (H, W, 3) and targets (H, W): the label ids, with 255 for everything void.
+
+        Raises:
+            InputError: an id is neither a class nor void; no such id reaches the loss.
+        """
+        image, label_ids = np.asarray(self.images[index]), np.asarray(self.label_ids[index])
+        targets = np.where(void_mask(label_ids), np.uint8(IGNORE_ID), label_ids)
+        strays = np.unique(targets[(targets >= self.num_classes) & (targets != IGNORE_ID)])
+        if strays.size:
+            count = int((targets == strays[0]).sum())
+            raise InputError(
+                f"{self.split} sample {index}: label id {strays[0]} ({count} of {targets.size} pixels) is "
+                f"none of the {self.num_classes} classes; raise segmenter.num_classes above it, or map it "
+                f"to {IGNORE_ID} if it means void"
+            )
+        return image, targets
+
+    def batch(self, config: SegmenterConfig, epoch: int, step: int) -> Batch:
+        """Batch `step` of `epoch`, both from 0: a function of config and position alone.
+
+        Raises:
+            InputError: as `sample`.
+        """
+        samples = []
+        for index in batch_indices(len(self), config.batch, config.seed, epoch, step).tolist():
+            random = sample_rng(config.seed, epoch, index)
+            samples.append(augment(*self.sample(index), config.augment, random))
+        return Batch(
+            images=torch.from_numpy(np.stack([sample.image for sample in samples])),
+            targets=torch.from_numpy(np.stack([sample.label_ids for sample in samples])),
+            colours=torch.from_numpy(np.stack([sample.colour for sample in samples])),
+        )

@@ -1,0 +1,65 @@
+"""Photographs → label maps, with a trained segmenter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from segspade_core.errors import InputError
+from segspade_core.labels import VOID_IDS
+from segspade_core.segmentation.model import Segmenter
+
+
+def predict(model: Segmenter, images: Any, device: torch.device | str = "cpu") -> npt.NDArray[np.uint8]:
+    """Predict the label map of every photograph.
+
+    Void is never predicted: it means that nobody knows, so it is always wrong in the scores, and the
+    generator has nothing to paint for it. The network sees one photograph at a time, so that no result
+    depends on its neighbours: other batch sizes take other convolution kernels, which round differently.
+
+    Args:
+        model: in any mode; it is moved to `device` and its mode is left as it was.
+        images: (N, H, W, 3) uint8 of any height and width, anything that slices like an array.
+
+    Returns:
+        (N, H, W) uint8 label ids.
+
+    Raises:
+        InputError: the images have another shape or type.
+    """
+    shape = tuple(images.shape)
+    if len(shape) != 4 or shape[3] != 3 or images.dtype != np.uint8:
+        raise InputError(f"images are {shape} {images.dtype}; a segmenter takes (N, H, W, 3) uint8")
+    device = torch.device(device)
+    label_ids = np.empty(shape[:3], np.uint8)
+    training = model.training
+    # channels last, as in training: the same kernels, so validation and prediction round alike
+    model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    try:
+        for index in range(len(label_ids)):
+            logits = score(model, np.asarray(images[index]), device)
+            label_ids[index] = choose(logits)[0].cpu().numpy()
+    finally:
+        model.train(training)
+    return label_ids
+
+
+@torch.inference_mode()
+def score(model: Segmenter, image: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
+    """(H, W, 3) uint8 → (1, C, H, W) float32 logits on `device`."""
+    pixels = torch.from_numpy(np.ascontiguousarray(image))[None].to(device)
+    logits: Tensor = model(pixels.permute(0, 3, 1, 2).float() / 255)
+    return logits
+
+
+@torch.inference_mode()
+def choose(logits: Tensor) -> Tensor:
+    """(B, C, H, W) logits → (B, H, W) uint8: the best class that is not void. Overwrites void's logits."""
+    for id in VOID_IDS:
+        if id < logits.shape[1]:
+            logits[:, id] = float("-inf")
+    return logits.argmax(1).to(torch.uint8)

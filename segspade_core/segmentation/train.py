@@ -1,0 +1,168 @@
+"""The training loop of the segmenter; it stops when asked and goes on as if it had never stopped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from segspade_core.config import SegmenterConfig
+from segspade_core.errors import InputError
+from segspade_core.segmentation.batches import Batch, LabelledImages
+from segspade_core.segmentation.loss import upsampled_cross_entropy
+from segspade_core.segmentation.state import TrainingState
+from segspade_core.segmentation.validate import validate
+from segspade_core.segmentation.weights import pack_segmenter, start_from
+from segspade_core.training.checkpoint import CHECKPOINT, CheckpointStore, read_metadata
+from segspade_core.training.device import autocast
+from segspade_core.training.divergence import Place, check_losses, check_weights
+from segspade_core.training.events import EpochEvent, EventSink, History, StepEvent, TrainingStopped
+from segspade_core.training.prefetch import prefetched
+from segspade_core.training.sampling import steps_per_epoch
+
+BEST = "best"  # weights alone, as they are published; the state to go on from is under CHECKPOINT
+_REMEDY = "lower lr, or train with precision fp32"
+
+
+@dataclass(frozen=True)
+class SegmenterResult:
+    """A trained segmenter: safetensors bytes after the best and the last epoch, and the record."""
+
+    best: bytes
+    last: bytes
+    history: History
+
+
+def train_segmenter(
+    config: SegmenterConfig,
+    images: Any,
+    label_ids: Any,
+    val_images: Any | None = None,
+    val_label_ids: Any | None = None,
+    *,
+    device: torch.device | str = "cpu",
+    checkpoints: CheckpointStore,
+    checkpoint_every_steps: int,
+    on_event: EventSink = lambda event: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> SegmenterResult:
+    """Train from the checkpoint 'last' if there is one, else from `config.weights`.
+
+    Args:
+        images: (N, H, W, 3) uint8, anything that slices like an array.
+        label_ids: (N, H, W) uint8; VOID_IDS and 255 are left out of loss and metric.
+        val_images: (M, h, w, 3) uint8 to choose the best epoch by; None makes the last epoch the best.
+        val_label_ids: (M, h, w) uint8.
+        checkpoints: keeps 'last', saved at the end of every epoch, every `checkpoint_every_steps` steps, and
+            when training is asked to stop; and 'best', the weights with the highest val_miou so far. How
+            often never changes the result.
+        should_stop: asked after every step.
+
+    Returns:
+        The same bytes on the CPU however often training was stopped or killed. `history.steps` has the loss
+        of every step; `history.epochs` its mean, the learning rate at the end, and val_loss, val_miou and
+        val_pixel_accuracy where there is a val split.
+
+    Raises:
+        InputError: the arrays do not fit each other, or hold an id that is neither class nor void.
+        WeightsError: `config.weights` cannot be had or do not fit.
+        TrainingStopped: `should_stop` said so; the state is saved.
+        TrainingDiverged: the loss or a weight is NaN or infinite.
+    """
+    device = torch.device(device)
+    train = LabelledImages("train", images, label_ids, config.num_classes)
+    train.check()
+    _check_statistics(config, train)
+    val = None
+    if val_images is not None and len(val_images):
+        val = LabelledImages("val", val_images, val_label_ids, config.num_classes)
+        val.check()
+    state = TrainingState(config, device)
+    best_miou = _begin(state, checkpoints)
+    good = state.taken  # steps taken at the last checkpoint
+    steps = steps_per_epoch(len(train), config.batch)
+
+    def make(epoch: int, step: int) -> Batch:
+        return train.batch(config, epoch, step)
+
+    with closing(prefetched(make, config.epochs, steps, state.taken)) as batches:
+        for epoch, step, batch in batches:
+            place = Place(epoch, step, steps, good)
+            lr = state.set_learning_rate(config.epochs * steps)
+            losses = _step(state, batch, place)
+            state.taken += 1
+            state.history.steps.append({"epoch": epoch + 1, "step": step + 1, **losses})
+            on_event(StepEvent(epoch + 1, config.epochs, step + 1, steps, losses))
+            epoch_ends = step + 1 == steps
+            if epoch_ends:
+                values = {**state.history.step_means(steps), "lr": lr}
+                if val is not None:
+                    check_weights({"segmenter": state.model}, place, _REMEDY)
+                    values |= validate(state.model, val, device)
+                    check_losses({"val_loss": values["val_loss"]}, place, _REMEDY)
+                    if values["val_miou"] > best_miou:
+                        best_miou = values["val_miou"]
+                        checkpoints.save(BEST, _pack(state, epoch, best_miou))
+                state.history.epochs.append({"epoch": epoch + 1, **values})
+                on_event(EpochEvent(epoch + 1, config.epochs, values))
+            stopping = should_stop()
+            if epoch_ends or stopping or state.taken % checkpoint_every_steps == 0:
+                check_weights({"segmenter": state.model}, place, _REMEDY)
+                checkpoints.save(CHECKPOINT, state.pack())
+                good = state.taken
+            if stopping and state.taken < config.epochs * steps:
+                raise TrainingStopped(epoch + 1, step + 1)
+    last = _pack(state, config.epochs - 1, state.history.epochs[-1].get("val_miou"))
+    best = None if val is None else checkpoints.load(BEST)
+    return SegmenterResult(last if best is None else best, last, state.history)
+
+
+def _begin(state: TrainingState, checkpoints: CheckpointStore) -> float:
+    """Go to the checkpoint, or to the weights training starts from. Returns the best val_miou so far."""
+    saved = checkpoints.load(CHECKPOINT)
+    if saved is None:
+        start_from(state.model, state.config.weights)
+        return -math.inf
+    state.restore(saved, f"checkpoint '{CHECKPOINT}'")
+    if not any("val_miou" in row for row in state.history.epochs):
+        return -math.inf
+    best = checkpoints.load(BEST)
+    if best is None:
+        raise InputError(
+            f"checkpoint '{BEST}' is missing beside '{CHECKPOINT}'; remove '{CHECKPOINT}' to start over"
+        )
+    # from the file and not from the state: 'best' is saved first, and a crash may lie between the two
+    return float(read_metadata(best)["val_miou"])
+
+
+def _step(state: TrainingState, batch: Batch, place: Place) -> dict[str, float]:
+    """One update of the network."""
+    images, targets = batch.to(state.device)
+    state.model.train()
+    with autocast(state.device, state.config.precision):
+        scores = state.model.scores(images)  # (B, C, H / 32, W / 32)
+    loss = upsampled_cross_entropy(state.model.upsample, scores, targets)
+    losses = {"loss": loss.item()}
+    check_losses(losses, place, _REMEDY)
+    state.optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    state.optimiser.step()
+    return losses
+
+
+def _pack(state: TrainingState, epoch: int, miou: float | None) -> bytes:
+    return pack_segmenter(state.model, {"epoch": epoch + 1, "val_miou": miou})
+
+
+def _check_statistics(config: SegmenterConfig, train: LabelledImages) -> None:
+    """Batch norm needs more than one value of each channel, and the last feature map is 1/32 of the crop."""
+    height, width = config.augment.crop or train.images.shape[1:3]
+    if min(config.batch, len(train)) == 1 and max(height, width) <= 32:
+        raise InputError(
+            f"one sample of {height}x{width} a step: batch norm has nothing to average; raise "
+            "segmenter.batch or train on more than 32x32 pixels"
+        )

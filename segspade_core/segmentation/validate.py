@@ -1,0 +1,52 @@
+"""Loss and scores of a segmenter on a split, made as the stages `segment` and `score` make them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from segspade_core.errors import InputError
+from segspade_core.metrics.confusion import confusion_matrix, mean_iou, pixel_accuracy
+from segspade_core.segmentation.batches import LabelledImages
+from segspade_core.segmentation.loss import cross_entropy
+from segspade_core.segmentation.model import Segmenter
+from segspade_core.segmentation.prediction import choose, score
+
+
+def validate(model: Segmenter, data: LabelledImages, device: torch.device) -> dict[str, float]:
+    """Score the model in evaluation mode, in float32 and one photograph at a time, as `predict` does.
+
+    Returns:
+        val_loss, the mean over all pixels that are not void; val_miou and val_pixel_accuracy in [0, 1].
+
+    Raises:
+        InputError: a label id is neither class nor void, or every pixel is void.
+    """
+    model.eval()
+    confusion = np.zeros((model.num_classes, model.num_classes), np.int64)
+    loss = 0.0
+    for index in range(len(data)):
+        image, targets = data.sample(index)
+        logits = score(model, image, device)
+        counts = _loss_and_choice(logits, targets, device)
+        loss += counts[0]
+        confusion += confusion_matrix(targets, counts[1], model.num_classes)
+    pixels = int(confusion.sum())
+    if not pixels:
+        raise InputError(f"{data.split} split: every pixel is void, so no epoch can be told from another")
+    return {
+        "val_loss": loss / pixels,
+        "val_miou": mean_iou(confusion),
+        "val_pixel_accuracy": pixel_accuracy(confusion),
+    }
+
+
+@torch.inference_mode()
+def _loss_and_choice(
+    logits: torch.Tensor, targets: np.ndarray, device: torch.device
+) -> tuple[float, np.ndarray]:
+    """Sum of the loss over known pixels, and the (H, W) uint8 ids chosen."""
+    known = torch.from_numpy(targets)[None].to(device)
+    mean = cross_entropy(logits, known).item()
+    chosen = choose(logits)[0].cpu().numpy()
+    return mean * int((targets != 255).sum()), chosen

@@ -1,0 +1,128 @@
+"""Files of weights: read without running what is in them, and checked entry by entry."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from segspade_core.errors import InputError, WeightsError
+from segspade_core.training.checkpoint import unpack_weights
+
+_COUNTER = "num_batches_tracked"
+
+
+def read_bytes(path: str, remedy: str) -> bytes:
+    """The file's bytes.
+
+    Raises:
+        WeightsError: it cannot be read; the message ends with `remedy`.
+    """
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
+
+
+def read_entries(content: bytes, source: str, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """State-dict entries and metadata of a `.pth` or safetensors file, on the CPU.
+
+    What is no zip and no pickle is taken for safetensors. A pickle is read with `weights_only=True`, so no
+    code in it runs; its metadata is empty.
+
+    Args:
+        kind: of network, such as 'generator'; files of ours that say another are refused.
+
+    Raises:
+        WeightsError: the file is neither, or holds something else than tensors; the message names `source`.
+    """
+    if content[:2] in (b"PK", b"\x80\x02"):
+        return _read_pickle(content, source, kind), {}
+    return read_safetensors(content, source, kind)
+
+
+def read_safetensors(content: bytes, source: str, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Entries and metadata of a safetensors file.
+
+    Raises:
+        WeightsError: it is none, or the weights of another kind of network.
+    """
+    try:
+        entries, metadata = unpack_weights(content, source)
+    except InputError as error:
+        raise WeightsError(str(error)) from error
+    if metadata.get("kind", kind) != kind:
+        raise WeightsError(f"{source}: weights of a {metadata['kind']}, not of a {kind}")
+    return entries, metadata
+
+
+def _read_pickle(content: bytes, source: str, kind: str) -> dict[str, Tensor]:
+    try:
+        loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+        raise WeightsError(
+            f"{source}: not a plain checkpoint of tensors ({str(error).splitlines()[0]}); such files can run "
+            "code when loaded, so nothing else is read. Save its state dict alone, or use safetensors"
+        ) from error
+    if not isinstance(loaded, Mapping) or not all(isinstance(entry, Tensor) for entry in loaded.values()):
+        raise WeightsError(f"{source}: holds no state dict of tensors; save `{kind}.state_dict()` alone")
+    return dict(loaded)
+
+
+def without_prefix(entries: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The entries without the `module.` that data-parallel training leaves before every name."""
+    if entries and all(name.startswith("module.") for name in entries):
+        return {name.removeprefix("module."): tensor for name, tensor in entries.items()}
+    return dict(entries)
+
+
+def fit(
+    entries: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str, network: str, remedy: str
+) -> dict[str, Tensor]:
+    """The entries a network expects, in its types; counters that old versions never wrote become 0.
+
+    Args:
+        expected: the network's own state dict; only shapes and types are looked at.
+        network: what it is, such as 'a resnet18 encoder', for messages.
+        remedy: what to do about an entry of another shape.
+
+    Raises:
+        WeightsError: an entry is missing, unknown, of another shape, or not finite.
+    """
+    fitting: dict[str, Tensor] = {}
+    for name, wanted in expected.items():
+        if name.endswith(_COUNTER) and name not in entries:
+            fitting[name] = torch.zeros((), dtype=wanted.dtype)
+            continue
+        if name not in entries:
+            raise WeightsError(
+                f"{source}: entry '{name}' of shape {shape_of(wanted)} is missing; is this {network}?"
+            )
+        entry = entries[name]
+        if entry.shape != wanted.shape:
+            raise WeightsError(
+                f"{source}: entry '{name}' has shape {shape_of(entry)}, the network wants "
+                f"{shape_of(wanted)}; {remedy}"
+            )
+        if not torch.isfinite(entry).all():
+            raise WeightsError(
+                f"{source}: entry '{name}' holds NaN or infinite values; use an earlier checkpoint"
+            )
+        fitting[name] = entry.to(wanted.dtype)
+    unknown = sorted(set(entries) - set(expected))
+    if unknown:
+        raise WeightsError(
+            f"{source}: entry '{unknown[0]}' of shape {shape_of(entries[unknown[0]])} has no place in "
+            f"{network} ({len(unknown)} such entries)"
+        )
+    return fitting
+
+
+def shape_of(tensor: Tensor) -> str:
+    """Such as '64x3x7x7'; 'scalar' for no dimensions."""
+    return "x".join(str(side) for side in tensor.shape) or "scalar"
