@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from prefect import flow
-from tasks.scoring import SplitJourney
 
 from flows import stages
 from segspade_core.config import (
     EvaluateConfig,
+    ReportConfig,
     RuntimeConfig,
     ScoreConfig,
     SegmentConfig,
@@ -17,7 +17,10 @@ from segspade_core.config import (
     SynthesizeConfig,
 )
 from storage.refs import ArtifactRef
+from tasks.scoring import SplitJourney
 from tasks.splits import has_labels
+
+BOUNDARY_TOLERANCE = ScoreConfig().boundary_tolerance
 
 
 @flow(name="cycle")
@@ -26,7 +29,7 @@ def cycle(
     segmenter: ArtifactRef,
     generator: ArtifactRef,
     evaluate: EvaluateConfig,
-    config: ScoreConfig | None = None,
+    boundary_tolerance: float = BOUNDARY_TOLERANCE,
     workspace: Path = stages.WORKSPACE,
     runtime: RuntimeConfig = stages.RUNTIME,
 ) -> ArtifactRef:
@@ -35,7 +38,24 @@ def cycle(
     journeys = [
         _journey(split, evaluate.limit.get(split), *models, workspace, runtime) for split in evaluate.splits
     ]
-    return stages.score.fn(journeys, config or ScoreConfig(), workspace, runtime)
+    config = ScoreConfig(splits=evaluate.splits, boundary_tolerance=boundary_tolerance)
+    return stages.score.fn(journeys, config, workspace, runtime)
+
+
+@flow(name="cycle-report")
+def cycle_report(
+    dataset: ArtifactRef,
+    segmenter: ArtifactRef,
+    generator: ArtifactRef,
+    evaluate: EvaluateConfig,
+    report: ReportConfig,
+    workspace: Path = stages.WORKSPACE,
+    runtime: RuntimeConfig = stages.RUNTIME,
+) -> ArtifactRef:
+    """The cycle of some splits, and the report on it."""
+    models = dataset, segmenter, generator
+    scores = cycle.fn(*models, evaluate, workspace=workspace, runtime=runtime)
+    return stages.report.fn(scores, report, workspace, runtime)
 
 
 def _journey(

@@ -8,8 +8,10 @@ from prefect import flow
 
 from flows import stages
 from flows.cycle import cycle
-from segspade_core.config import GeneratorConfig, MinicitySource, RunConfig, ScoreConfig
+from segspade_core.config import GeneratorImportConfig, MinicitySource, RunConfig
 from storage.refs import ArtifactRef
+from tasks.importing import check_fits
+from tasks.inputs import source_place
 from tasks.naming import name_results
 
 
@@ -20,14 +22,25 @@ def pipeline(config: RunConfig, workspace: Path = stages.WORKSPACE) -> ArtifactR
     The stages run within this one run, so that its page shows all of their tasks.
     """
     runtime = config.runtime
+    imported = _imported_generator(config, workspace)
     dataset = _dataset(config, workspace)
     segmenter = stages.train_segmenter.fn(dataset, config.segmenter, workspace, runtime)
-    generator = _generator(config, dataset, workspace)
-    score_config = ScoreConfig(boundary_tolerance=config.score_boundary_tolerance)
-    scores = cycle.fn(dataset, segmenter, generator, config.evaluate, score_config, workspace, runtime)
+    generator = imported or stages.train_generator.fn(dataset, config.generator, workspace, runtime)
+    scores = cycle.fn(
+        dataset, segmenter, generator, config.evaluate, config.score_boundary_tolerance, workspace, runtime
+    )
     report = stages.report.fn(scores, config.report, workspace, runtime)
     name_results(workspace, config.name, [dataset, segmenter, generator, scores, report])
     return report
+
+
+def _imported_generator(config: RunConfig, workspace: Path) -> ArtifactRef | None:
+    """First of all stages: weights that are missing or do not fit must not show after hours of training."""
+    if not isinstance(config.generator, GeneratorImportConfig):
+        return None
+    generator = stages.import_generator.fn(config.generator, workspace, config.runtime)
+    check_fits(workspace, generator, config.ingest.size)
+    return generator
 
 
 def _dataset(config: RunConfig, workspace: Path) -> ArtifactRef:
@@ -35,11 +48,5 @@ def _dataset(config: RunConfig, workspace: Path) -> ArtifactRef:
     if isinstance(config.source, MinicitySource):
         source = stages.minicity.fn(config.source.city, workspace, config.runtime)
     else:
-        source = Path(config.source.path).expanduser()
+        source = source_place(config.source.path)
     return stages.ingest.fn(source, config.ingest, workspace, config.runtime)
-
-
-def _generator(config: RunConfig, dataset: ArtifactRef, workspace: Path) -> ArtifactRef:
-    if isinstance(config.generator, GeneratorConfig):
-        return stages.train_generator.fn(dataset, config.generator, workspace, config.runtime)
-    return stages.import_generator.fn(config.generator, workspace, config.runtime)

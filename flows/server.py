@@ -1,10 +1,9 @@
 """The Prefect server of a workspace: found, started when needed, and ended when nobody uses it any more.
 
 A Prefect server takes 10 to 20 s to start. So the first command that runs a flow starts one for the
-workspace, detached, and the commands after it find it there. It ends itself when no process that registered
-as a client has been alive for `IDLE_S`. With PREFECT_API_URL set, that server is used and none is started.
-
-Run as a module, this file is that server: `python -m flows.server WORKSPACE PORT`.
+workspace, detached (see `server_process`), and the commands after it find it there. It ends itself when no
+process that registered as a client has been alive for a while. With PREFECT_API_URL set, that server is used
+and none is started.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -26,10 +24,14 @@ from pathlib import Path
 
 import psutil
 
-IDLE_S = 15 * 60
+from segspade_core.errors import InputError
+
 START_S = 180
-_HOST = "127.0.0.1"
-_LOOK_EVERY_S = 5.0
+HOST = "127.0.0.1"
+
+
+# servers that outlive this process on purpose: Python warns of a child that is forgotten while it runs
+_started: list[subprocess.Popen[bytes]] = []
 
 
 class ServerFailed(RuntimeError):
@@ -53,7 +55,7 @@ class ServerRecord:
 def prepare_environment(workspace: Path, verbose: bool = False) -> None:
     """Set Prefect up for a workspace. Call it before Prefect is imported: its settings are read at import."""
     settings = {
-        "PREFECT_HOME": str(_home(workspace)),
+        "PREFECT_HOME": str(home_of(workspace)),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
@@ -67,21 +69,38 @@ def prepare_environment(workspace: Path, verbose: bool = False) -> None:
 
 
 @contextmanager
-def serving(workspace: Path, say: Callable[[str], None], verbose: bool = False) -> Iterator[ServerRecord]:
+def serving(
+    workspace: Path, say: Callable[[str], None], verbose: bool = False, port: int | None = None
+) -> Iterator[ServerRecord]:
     """A Prefect server for as long as the block lasts, and PREFECT_API_URL pointing to it.
 
     Args:
         workspace: the folder whose runs the server keeps, made when missing.
         say: told, in one line, when a server has to be started.
         verbose: let Prefect write its log to the terminal as well.
+        port: where a server of the workspace's own is to listen; None: at one that is free.
+
+    Raises:
+        InputError: PREFECT_API_URL does not answer, or `port` cannot be had.
+        ServerFailed: the server did not start.
     """
     prepare_environment(workspace, verbose)
     given = os.environ.get("PREFECT_API_URL")
     if given:
+        if not _is_reachable(given):
+            raise InputError(
+                f"PREFECT_API_URL is {given}, but nothing answers there; start that server, "
+                "or unset the variable to use one of the workspace's own"
+            )
         yield ServerRecord(api=given)
         return
     with _registered(workspace):
-        server = find_server(workspace) or _start(workspace, say)
+        server = find_server(workspace) or _start(workspace, say, port)
+        if port is not None and not server.api.startswith(f"http://{HOST}:{port}/"):
+            raise InputError(
+                f"--port {port}: the workspace's server is at {server.ui} already; "
+                "end it first with `segspade ui --stop`"
+            )
         os.environ["PREFECT_API_URL"] = server.api
         try:
             yield server
@@ -95,7 +114,7 @@ def find_server(workspace: Path) -> ServerRecord | None:
         record = ServerRecord(**json.loads(_record_path(workspace).read_text()))
     except (OSError, ValueError, TypeError):
         return None
-    return record if _is_alive(record.pid, record.created) and _answers(record.api) else None
+    return record if is_alive(record.pid, record.created) and _answers(record.api) else None
 
 
 def stop_server(workspace: Path) -> bool:
@@ -112,19 +131,20 @@ def stop_server(workspace: Path) -> bool:
     return True
 
 
-def _home(workspace: Path) -> Path:
+def home_of(workspace: Path) -> Path:
+    """Where Prefect keeps what belongs to the workspace."""
     return workspace.absolute() / ".prefect"
 
 
 def _record_path(workspace: Path) -> Path:
-    return _home(workspace) / "server.json"
+    return home_of(workspace) / "server.json"
 
 
 def _log_path(workspace: Path) -> Path:
-    return _home(workspace) / "server.log"
+    return home_of(workspace) / "server.log"
 
 
-def _is_alive(pid: int, created: float) -> bool:
+def is_alive(pid: int, created: float) -> bool:
     """Whether this very process runs: a pid alone may have been given to another since."""
     try:
         process = psutil.Process(pid)
@@ -141,10 +161,28 @@ def _answers(api: str) -> bool:
         return False
 
 
+def _is_reachable(api: str) -> bool:
+    """Whether some server answers, be it only that it wants to know who asks."""
+    try:
+        return _answers(api) or _says_no(api)
+    except ValueError:
+        return False  # not an address at all
+
+
+def _says_no(api: str) -> bool:
+    try:
+        urllib.request.urlopen(f"{api}/health", timeout=10).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
 @contextmanager
 def _registered(workspace: Path) -> Iterator[None]:
     """Count as a client of the workspace's server. A client that dies is noticed by its pid."""
-    folder = _home(workspace) / "clients"
+    folder = home_of(workspace) / "clients"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / str(os.getpid())
     path.write_text(json.dumps(psutil.Process().create_time()))
@@ -154,49 +192,42 @@ def _registered(workspace: Path) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
-def _clients(workspace: Path) -> int:
-    """How many registered clients are alive; what dead ones left is removed."""
-    alive = 0
-    for path in (_home(workspace) / "clients").glob("*"):
-        try:
-            created = float(path.read_text())
-        except (OSError, ValueError):
-            # written this moment, or gone this moment
-            alive += path.exists()
-            continue
-        if _is_alive(int(path.name), created):
-            alive += 1
-        else:
-            path.unlink(missing_ok=True)
-    return alive
-
-
-def _start(workspace: Path, say: Callable[[str], None]) -> ServerRecord:
+def _start(workspace: Path, say: Callable[[str], None], port: int | None) -> ServerRecord:
     """Start the workspace's server, or wait for the one that another process is starting."""
-    with (_home(workspace) / "server.lock").open("w") as lock:
+    with (home_of(workspace) / "server.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         found = find_server(workspace)
         if found is not None:
             return found
+        port = _port(port)
         say("Starting the workspace's Prefect server (once; it stays for the next commands) …")
-        with socket.socket() as probe:
-            probe.bind((_HOST, 0))
-            port = probe.getsockname()[1]
         with _log_path(workspace).open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "flows.server", str(workspace.absolute()), str(port)],
+                [sys.executable, "-m", "flows.server_process", str(workspace.absolute()), str(port)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C in the terminal is not meant for the server
             )
+        _started.append(process)
         return _wait_until_up(workspace, process, port)
 
 
+def _port(wanted: int | None) -> int:
+    with socket.socket() as probe:
+        # as the server does: a port that was just left is free
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, wanted or 0))
+        except OSError as error:
+            raise InputError(
+                f"--port {wanted}: cannot be had ({error.strerror}); give another, or none for a free one"
+            ) from error
+        return int(probe.getsockname()[1])
+
+
 def _wait_until_up(workspace: Path, process: subprocess.Popen[bytes], port: int) -> ServerRecord:
-    record = ServerRecord(
-        f"http://{_HOST}:{port}/api", process.pid, psutil.Process(process.pid).create_time()
-    )
+    record = ServerRecord(f"http://{HOST}:{port}/api", process.pid, psutil.Process(process.pid).create_time())
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and process.poll() is None:
         if _answers(record.api):
@@ -211,37 +242,3 @@ def _wait_until_up(workspace: Path, process: subprocess.Popen[bytes], port: int)
         f"the Prefect server of this workspace did not start; its log is {_log_path(workspace)}. "
         "Mend what it names, or set PREFECT_API_URL to a server of your own."
     )
-
-
-def _serve(workspace: Path, port: int) -> None:
-    """Be the server until no client has been alive for IDLE_S."""
-    prepare_environment(workspace)
-    api = f"http://{_HOST}:{port}/api"
-    # the server tells its pages where it is: with another port than 4200 they would be empty
-    os.environ.update(PREFECT_API_URL=api, PREFECT_SERVER_UI_API_URL=api)
-    os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "WARNING"
-    import uvicorn
-    from prefect.server.api.server import create_app
-
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(), host=_HOST, port=port, log_level="error", lifespan="on", timeout_graceful_shutdown=5
-        )
-    )
-
-    def watch() -> None:
-        used = time.monotonic()
-        while not server.should_exit:
-            time.sleep(_LOOK_EVERY_S)
-            if _clients(workspace):
-                used = time.monotonic()
-            # a workspace that was deleted has no clients either, and nobody could find the server again
-            if time.monotonic() - used > IDLE_S or not _home(workspace).exists():
-                server.should_exit = True
-
-    threading.Thread(target=watch, name="watch-clients", daemon=True).start()
-    server.run()
-
-
-if __name__ == "__main__":
-    _serve(Path(sys.argv[1]), int(sys.argv[2]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from prefect import flow
-from tasks.run_page import show_report, show_samples, show_scores
 
 from segspade_core.config import (
     GeneratorConfig,
@@ -21,21 +20,22 @@ from segspade_core.config import (
 )
 from storage.refs import ArtifactRef
 from tasks import drawing, importing, ingesting, reporting, scoring, segmenting, synthesizing, training
+from tasks.run_page import show_report, show_samples, show_scores
 from tasks.stage import making, publish
 
 WORKSPACE = Path("workspace")
 RUNTIME = RuntimeConfig()
 
 
-@flow(name="minicity", validate_parameters=True)
+@flow(name="minicity")
 def minicity(
     config: MinicityConfig, workspace: Path = WORKSPACE, runtime: RuntimeConfig = RUNTIME
 ) -> ArtifactRef:
     """Draw a city: photographs with exact label maps, in the official Cityscapes layout."""
     plan = drawing.plan_minicity(workspace, config, runtime)
     with making(plan) as work:
-        counts = None if work.is_done else drawing.draw(plan)
-        return publish(plan, work, counts=counts).ref
+        about = {} if work.is_done else drawing.draw(plan)
+        return publish(plan, work, **about)
 
 
 @flow(name="ingest")
@@ -48,8 +48,8 @@ def ingest(
     """Photographs and label maps as they lie on disk → a dataset."""
     plan = ingesting.plan_ingest(workspace, source, config, runtime)
     with making(plan) as work:
-        counts = None if work.is_done else ingesting.ingest(plan)
-        return publish(plan, work, counts=counts).ref
+        about = {} if work.is_done else ingesting.ingest(plan)
+        return publish(plan, work, **about)
 
 
 @flow(name="train-segmenter")
@@ -63,7 +63,7 @@ def train_segmenter(
     plan = training.plan_segmenter(workspace, dataset, config, runtime)
     with making(plan) as work:
         about = {} if work.is_done else training.train(plan, work)
-        return publish(plan, work, **about).ref
+        return publish(plan, work, **about)
 
 
 @flow(name="train-generator")
@@ -77,7 +77,7 @@ def train_generator(
     plan = training.plan_generator(workspace, dataset, config, runtime)
     with making(plan) as work:
         about = {} if work.is_done else training.train(plan, work)
-        return publish(plan, work, **about).ref
+        return publish(plan, work, **about)
 
 
 @flow(name="import-generator")
@@ -88,7 +88,7 @@ def import_generator(
     plan = importing.plan_import(workspace, config, runtime)
     with making(plan) as work:
         about = {} if work.is_done else importing.import_weights(plan)
-        return publish(plan, work, metrics=about).ref
+        return publish(plan, work, **about)
 
 
 @flow(name="segment")
@@ -102,8 +102,8 @@ def segment(
     """Photographs, or painted images, of one split → predicted label maps."""
     plan = segmenting.plan_segment(workspace, segmenter, images, config, runtime)
     with making(plan) as work:
-        counts = None if work.is_done else segmenting.segment(plan)
-        return publish(plan, work, counts=counts).ref
+        about = {} if work.is_done else segmenting.segment(plan)
+        return publish(plan, work, **about)
 
 
 @flow(name="synthesize")
@@ -117,8 +117,8 @@ def synthesize(
     """True or predicted label maps of one split → painted images."""
     plan = synthesizing.plan_synthesize(workspace, generator, label_maps, config, runtime)
     with making(plan) as work:
-        counts = None if work.is_done else synthesizing.synthesize(plan)
-        return publish(plan, work, counts=counts).ref
+        about = {} if work.is_done else synthesizing.synthesize(plan)
+        return publish(plan, work, **about)
 
 
 @flow(name="score")
@@ -132,9 +132,9 @@ def score(
     plan = scoring.plan_score(workspace, journeys, config, runtime)
     with making(plan) as work:
         about = {} if work.is_done else scoring.score(plan)
-        scores = publish(plan, work, **about).ref
-    show_scores(workspace, scores)
-    return scores
+        made = publish(plan, work, **about)
+    show_scores(workspace, made)
+    return made
 
 
 @flow(name="report")
@@ -144,9 +144,8 @@ def report(
     """Scores, and all they were made from → one page to read."""
     plan = reporting.plan_report(workspace, scores, config, runtime)
     with making(plan) as work:
-        if not work.is_done:
-            reporting.write_report(plan)
-        made = publish(plan, work).ref
+        about = {} if work.is_done else reporting.write_report(plan)
+        made = publish(plan, work, **about)
     show_samples(workspace, scores)
     show_report(workspace, made)
     return made

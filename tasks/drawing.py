@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from segspade_core.config import MinicityConfig, RuntimeConfig
 from segspade_core.datasets.minicity import draw_frame, write_frame, write_index
 from storage.files import put_bytes
-from tasks.stage import Part, Plan, StoredPart, map_parts, marker, part_is_made, parts_of, stage_task
+from tasks.plan import Part, Plan, StoredPart, marker, part_is_made, parts_of
+from tasks.stage import map_parts, stage_task
 
 REVISION = 1
 
@@ -25,13 +27,13 @@ def plan_minicity(workspace: Path, config: MinicityConfig, runtime: RuntimeConfi
     )
 
 
-def draw(plan: Plan) -> dict[str, int]:
-    """Draw every frame, 16 to a task. Returns the counts of frames per split."""
+def draw(plan: Plan) -> dict[str, Any]:
+    """Draw every frame, 16 to a task. Returns 'counts' for the manifest."""
     config = MinicityConfig(**plan.config)
     counts = {"train": config.train, "val": config.val}
     map_parts(draw_part, plan, parts_of(counts))
     write_index(config, plan.staging)
-    return counts
+    return {"counts": counts}
 
 
 @stage_task(name="draw", task_run_name="draw {part.split} {part.start}–{part.stop}")

@@ -8,11 +8,13 @@ from typing import Any
 
 from prefect import task
 
-from segspade_core.config import GeneratorImportConfig, RuntimeConfig
+from segspade_core.config import GeneratorArchitecture, GeneratorImportConfig, RuntimeConfig
 from segspade_core.errors import InputError
-from segspade_core.spade import import_generator
 from storage.files import put_bytes, sha256_file
-from tasks.stage import Plan
+from storage.refs import ArtifactRef
+from storage.store import Store
+from tasks.inputs import generator_weights
+from tasks.plan import Plan
 
 REVISION = 1
 
@@ -23,15 +25,9 @@ def plan_import(workspace: Path, config: GeneratorImportConfig, runtime: Runtime
     Raises:
         InputError: there is no such file.
     """
-    shipped = config.weights.startswith("shipped:")
-    if not shipped and not Path(config.weights).is_file():
-        raise InputError(
-            f"{config.weights}: no such file; generator.weights is 'shipped:minicity' or a file. "
-            "The published SPADE weights are not on the web any more: to train a generator of your own, "
-            "say `generator: {kind: train}`"
-        )
+    path = generator_weights(config.weights)
     # weights count by their content, not by their name
-    content = _shipped_digest(config.weights) if shipped else sha256_file(Path(config.weights))
+    content = _shipped_digest(config.weights) if path is None else sha256_file(path)
     return Plan(
         workspace=workspace,
         stage="import-generator",
@@ -39,18 +35,18 @@ def plan_import(workspace: Path, config: GeneratorImportConfig, runtime: Runtime
         revision=REVISION,
         config={
             **config.model_dump(mode="json"),
-            "weights": config.weights if shipped else f"sha256:{content}",
+            "weights": config.weights if path is None else f"sha256:{content}",
         },
         inputs={"weights": f"source/{content[:32]}"},
         runtime=runtime or RuntimeConfig(),
-        place=None if shipped else Path(config.weights).absolute(),
+        place=path and path.absolute(),
     )
 
 
 def _shipped_digest(name: str) -> str:
     from hashlib import sha256
 
-    from segspade_core.spade import shipped_weights
+    from segspade_core.spade.shipped import shipped_weights
 
     return sha256(shipped_weights(name.removeprefix("shipped:"))[0]).hexdigest()
 
@@ -59,13 +55,33 @@ def _shipped_digest(name: str) -> str:
 def import_weights(plan: Plan) -> dict[str, Any]:
     """Read the weights, check that they fit, and put them down in our own format.
 
+    Returns:
+        'metrics' for the manifest. All that is known of the weights goes into about.json.
+
     Raises:
         WeightsError: the file cannot be read, or does not fit the network.
     """
+    from segspade_core.spade import import_generator
+
     config = GeneratorImportConfig(**plan.config)
     if plan.place is not None:
         config = config.model_copy(update={"weights": str(plan.place)})
     content, about = import_generator(config)
     put_bytes(plan.staging / "model.safetensors", content)
     put_bytes(plan.staging / "about.json", (json.dumps(about, indent=2, sort_keys=True) + "\n").encode())
-    return about
+    return {"metrics": {"parameters": about["parameters"]}}
+
+
+def check_fits(workspace: Path, generator: ArtifactRef, size: tuple[int, int]) -> None:
+    """See that an imported generator can paint maps of a size, (H, W), before anything is made for it.
+
+    Raises:
+        InputError: it cannot; the message says which sizes it takes.
+    """
+    about = json.loads((Store(workspace).path(generator) / "about.json").read_bytes())
+    step = 2 ** GeneratorArchitecture(**about["architecture"]).upsamplings
+    if size[0] % step or size[1] % step:
+        raise InputError(
+            f"ingest.size {size[0]}x{size[1]} does not suit the generator from {about['source']}: "
+            f"both sides must be multiples of {step}"
+        )

@@ -8,18 +8,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel, model_validator
+
+from segspade_core.config import IngestConfig, RuntimeConfig
 from segspade_core.datasets.decode import RESIZE_RULE, check_sample, load_sample
 from segspade_core.datasets.index import find_samples
 from segspade_core.datasets.source import SampleFiles, Source, open_source
-
-from segspade_core.config import IngestConfig, RuntimeConfig
 from segspade_core.errors import InputError, Problem, SourceError
 from storage.arrays import create_split, write_shard
 from storage.keys import fingerprint
 from storage.refs import ArtifactRef
 from storage.store import Store
 from storage.tables import read_table, write_table
-from tasks.stage import Part, Plan, StoredPart, map_parts, part_is_made, parts_of, run_logger, stage_task
+from tasks.plan import Part, Plan, StoredPart, part_is_made, parts_of
+from tasks.stage import map_parts, run_logger, stage_task
 
 REVISION = 1
 
@@ -57,8 +59,8 @@ def _config(plan: Plan) -> IngestConfig:
     return IngestConfig(**{name: value for name, value in plan.config.items() if name != "resize"})
 
 
-def ingest(plan: Plan) -> dict[str, int]:
-    """Check every file, then write every sample. Returns the counts of samples per split.
+def ingest(plan: Plan) -> dict[str, Any]:
+    """Check every file, then write every sample. Returns 'counts' for the manifest.
 
     Raises:
         SourceError: files are wrong and `skip_bad` is off. It lists them all, and nothing is written.
@@ -83,13 +85,13 @@ def ingest(plan: Plan) -> dict[str, int]:
         run_logger().warning("left out %d files:\n%s", len(problems), "\n".join(map(str, problems)))
         write_table(plan.staging / "left_out.parquet", pd.DataFrame([vars(problem) for problem in problems]))
     _write(plan, good)
-    return {split: len(samples) for split, samples in good.items()}
+    return {"counts": {split: len(samples) for split, samples in good.items()}}
 
 
 def _check(plan: Plan, samples: dict[str, list[SampleFiles]]) -> list[Problem]:
     parts = parts_of({split: len(files) for split, files in samples.items()})
     answers = map_parts(check_part, plan, parts, files=[samples[p.split][p.start : p.stop] for p in parts])
-    return [Problem(**problem) for answer in answers for problem in answer]
+    return [Problem(**problem) for answer in answers for problem in answer.problems]
 
 
 def _write(plan: Plan, samples: dict[str, list[SampleFiles]]) -> None:
@@ -107,11 +109,27 @@ def _write(plan: Plan, samples: dict[str, list[SampleFiles]]) -> None:
         write_table(plan.staging / f"{split}.samples.parquet", pd.concat(rows, ignore_index=True))
 
 
+class Checked(BaseModel):
+    """What is wrong with the files of a part; as a record of Prefect's, valid only when that is nothing.
+
+    A file that could not be read may be readable by now, with the same size and time.
+    """
+
+    problems: list[dict[str, str]]
+
+    @model_validator(mode="after")
+    def _all_is_well(self) -> Checked:
+        if self.problems:
+            raise ValueError("problems are looked for anew")
+        return self
+
+
 @stage_task(name="check", task_run_name="check {part.split} {part.start}–{part.stop}")
-def check_part(plan: Plan, part: Part, files: list[SampleFiles]) -> list[dict[str, str]]:
-    """What is wrong with the files of one part; empty when all is well."""
+def check_part(plan: Plan, part: Part, files: list[SampleFiles]) -> Checked:
+    """What is wrong with the files of one part."""
     source, config = _source(plan), _config(plan)
-    return [vars(problem) for sample in files for problem in check_sample(source, sample, config)]
+    problems = [vars(problem) for sample in files for problem in check_sample(source, sample, config)]
+    return Checked.model_construct(problems=problems)
 
 
 @stage_task(name="ingest", task_run_name="ingest {part.split} {part.start}–{part.stop}")

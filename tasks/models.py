@@ -1,19 +1,24 @@
-"""Models out of artifacts, loaded once a process, and one at a time on the device."""
+"""Models out of artifacts, loaded once a process, and one at a time on the device.
+
+torch takes seconds to import, so it is imported when a model is: a run that makes nothing needs none.
+"""
 
 from __future__ import annotations
 
 import threading
 from functools import lru_cache
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from segspade_core.config import RuntimeConfig
-from segspade_core.segmentation import Segmenter, load_segmenter
-from segspade_core.spade import Generator, load_generator
-from segspade_core.training.device import pick_device
 from storage.refs import ArtifactRef
 from storage.store import Store
+
+if TYPE_CHECKING:
+    import torch
+
+    from segspade_core.segmentation import Segmenter
+    from segspade_core.spade import Generator
 
 # torch uses every core for one batch: two at once would get in each other's way, and share a GPU's memory
 device_turn = threading.Lock()
@@ -35,7 +40,19 @@ def generator_of(workspace: Path, ref: ArtifactRef, runtime: RuntimeConfig) -> t
         return _generator(workspace, ref, device), device
 
 
+def device_name(runtime: RuntimeConfig) -> str:
+    """What manifests call the device that `runtime` asks for."""
+    import torch
+
+    device = _device(runtime)
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def _device(runtime: RuntimeConfig) -> torch.device:
+    import torch
+
+    from segspade_core.training.device import pick_device
+
     if runtime.threads:
         torch.set_num_threads(runtime.threads)
     return pick_device(runtime.device)
@@ -43,11 +60,15 @@ def _device(runtime: RuntimeConfig) -> torch.device:
 
 @lru_cache(maxsize=1)
 def _segmenter(workspace: Path, ref: ArtifactRef, device: torch.device) -> Segmenter:
+    from segspade_core.segmentation import load_segmenter
+
     return load_segmenter(*_weights(workspace, ref)).to(device).eval()
 
 
 @lru_cache(maxsize=1)
 def _generator(workspace: Path, ref: ArtifactRef, device: torch.device) -> Generator:
+    from segspade_core.spade import load_generator
+
     return load_generator(*_weights(workspace, ref)).to(device).eval()
 
 

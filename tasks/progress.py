@@ -63,11 +63,14 @@ class Bar:
         self.total = total
 
     def _tell_ui(self) -> None:
-        from prefect.context import FlowRunContext, TaskRunContext
-
         now = time.monotonic()
         if now - self._told_s < _UI_SECONDS and self.done < self.total:
             return
+        # who has not imported Prefect is in no run, and must not wait for seconds to learn that
+        if "prefect" not in sys.modules:
+            return
+        from prefect.context import FlowRunContext, TaskRunContext
+
         if FlowRunContext.get() is None and TaskRunContext.get() is None:
             return
         self._told_s = now

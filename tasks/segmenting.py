@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from segspade_core.config import RuntimeConfig, SegmentConfig
-from segspade_core.segmentation import predict
 from storage.arrays import write_shard
 from storage.refs import ArtifactRef
-from tasks.models import device_turn, segmenter_of
+from tasks.models import device_name, device_turn, segmenter_of
+from tasks.plan import Part, Plan, StoredPart, part_is_made
 from tasks.splits import begin_split, open_input
-from tasks.stage import Part, Plan, StoredPart, map_parts, part_is_made, stage_task
+from tasks.stage import map_parts, stage_task
 
 REVISION = 1
 
@@ -34,21 +35,26 @@ def plan_segment(
     )
 
 
-def segment(plan: Plan) -> dict[str, int]:
-    """Segment every sample. Returns the count per split.
+def segment(plan: Plan) -> dict[str, Any]:
+    """Segment every sample. Returns 'counts' and 'device' for the manifest.
 
     Raises:
         InputError: the images have no such split.
     """
     parts = begin_split(plan, source="images", read="image", made="label_ids")
     map_parts(segment_part, plan, parts)
-    return {plan.config["split"]: sum(map(len, parts))}
+    counts = {plan.config["split"]: sum(map(len, parts))}
+    return {"counts": counts, "device": device_name(plan.runtime)}
 
 
 @stage_task(name="segment", task_run_name="segment {part.split} {part.start}–{part.stop}")
 def segment_part(plan: Plan, part: Part) -> StoredPart:
     """Predict the label maps of one shard."""
     if not part_is_made(plan, part):
+        from segspade_core.segmentation import (
+            predict,
+        )  # seconds of torch, which a run that makes nothing saves
+
         model, device = segmenter_of(plan.workspace, plan.input("segmenter"), plan.runtime)
         arrays = open_input(plan.workspace, plan.input("images"), part.split, "image")
         images = arrays["image"][part.start : part.stop]

@@ -11,7 +11,7 @@ from storage.arrays import SplitArrays, create_split, open_split
 from storage.refs import ArtifactRef
 from storage.store import Store
 from storage.tables import read_table, write_table
-from tasks.stage import Part, Plan, parts_of
+from tasks.plan import Part, Plan, parts_of
 
 
 def open_input(workspace: Path, ref: ArtifactRef, split: str, array: str) -> SplitArrays:

@@ -1,4 +1,4 @@
-"""One stage makes one artifact: what it is called, when it is made, how it is published.
+"""One stage makes one artifact: its tasks and how they are cached, who makes it, how it is published.
 
 The store is the truth. Prefect's cache record is a view of it: a task returns a small reference whose
 validator looks into the store, so a record whose artifact is gone is a miss, and the work is done again.
@@ -12,135 +12,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from prefect import get_run_logger, task, unmapped
 from prefect.cache_policies import CachePolicy
 from prefect.exceptions import MissingContextError
 from prefect.futures import as_completed
-from pydantic import BaseModel, ConfigDict, computed_field, model_validator
+from prefect.states import Completed
 
-from segspade_core.config import RuntimeConfig
-from storage.arrays import shard_done, shards
-from storage.keys import artifact_key
 from storage.refs import ArtifactRef
-from storage.store import Staging, Store
+from storage.store import Staging
+from tasks.plan import Part, Plan, StoredArtifact
 from tasks.progress import progress, say
 from tasks.runners import runner_of
-
-
-class Plan(BaseModel):
-    """What a stage is about to make. Stage, revision, config and inputs enter the key.
-
-    Not so workspace, runtime, and `place` (where a source of files lies): they do not change the result.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    workspace: Path
-    stage: str
-    kind: str
-    revision: int
-    config: dict[str, Any]
-    inputs: dict[str, str]
-    runtime: RuntimeConfig = RuntimeConfig()
-    place: Path | None = None
-
-    @computed_field
-    @property
-    def key(self) -> str:
-        return artifact_key(self.stage, self.revision, self.config, self.inputs)
-
-    @property
-    def ref(self) -> ArtifactRef:
-        return ArtifactRef(kind=self.kind, key=self.key)
-
-    @property
-    def store(self) -> Store:
-        return Store(self.workspace)
-
-    @property
-    def staging(self) -> Path:
-        """Where the artifact's files are put until it is committed."""
-        return Path(self.store.staging_path(self.ref))
-
-    def input(self, name: str) -> ArtifactRef:
-        """The artifact that this plan reads as `name`."""
-        kind, key = self.inputs[name].split("/")
-        return ArtifactRef(kind=kind, key=key)
-
-
-class StoredArtifact(BaseModel):
-    """A reference that is valid only while the artifact is committed."""
-
-    workspace: Path
-    ref: ArtifactRef
-
-    @model_validator(mode="after")
-    def _committed(self) -> StoredArtifact:
-        if not Store(self.workspace).exists(self.ref):
-            raise ValueError(f"{self.ref} is not in {self.workspace}")
-        return self
-
-
-class Part(BaseModel):
-    """A unit of work and of resuming: samples start to stop of one split, which make one whole shard."""
-
-    model_config = ConfigDict(frozen=True)
-
-    split: str
-    shard: int
-    start: int
-    stop: int
-
-    @property
-    def name(self) -> str:
-        return f"{self.split}-{self.shard:05}"
-
-    @property
-    def array(self) -> str:
-        """Folder of the split's arrays within an artifact."""
-        return f"{self.split}.zarr"
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-
-def parts_of(counts: dict[str, int]) -> list[Part]:
-    """The parts of splits with so many samples each, in order."""
-    return [
-        Part(split=split, shard=shard, start=start, stop=stop)
-        for split, count in counts.items()
-        for shard, start, stop in shards(count)
-    ]
-
-
-class StoredPart(BaseModel):
-    """A reference that is valid only while the part, or the artifact it went into, is there."""
-
-    plan: Plan
-    part: Part
-
-    @model_validator(mode="after")
-    def _made(self) -> StoredPart:
-        if not part_is_made(self.plan, self.part):
-            raise ValueError(f"{self.part.name} of {self.plan.ref} is not made")
-        return self
-
-
-def part_is_made(plan: Plan, part: Part) -> bool:
-    """Whether the part is written whole: as a shard of arrays, or as files with a marker."""
-    return (
-        plan.store.exists(plan.ref)
-        or marker(plan, part).exists()
-        or shard_done(plan.staging / part.array, part.shard)
-    )
-
-
-def marker(plan: Plan, part: Part) -> Path:
-    """The file that says that a part which is not a shard of arrays is made; not part of the artifact."""
-    return plan.staging / "done" / part.name
 
 
 @dataclass
@@ -248,8 +132,15 @@ def run_logger() -> Any:
         return logging.getLogger("segspade")
 
 
-@stage_task(name="publish", task_run_name="publish {plan.stage} {plan.key}")
-def publish(
+def publish(plan: Plan, work: Work, **about: Any) -> ArtifactRef:
+    """Commit what was made, as a task. `about`: counts, metrics and device for the manifest."""
+    commit(plan, work, **about)
+    return plan.ref
+
+
+# never tried again within a run: a commit that was cut short is taken back by the next writer alone
+@stage_task(name="publish", task_run_name="publish {plan.stage} {plan.key}", retries=0)
+def commit(
     plan: Plan,
     work: Work,
     counts: dict[str, int] | None = None,
@@ -257,15 +148,18 @@ def publish(
     device: str = "cpu",
 ) -> StoredArtifact:
     """Commit what was made. Shows as Cached, and does nothing, when it is committed already."""
-    if work.staging is not None:
-        work.staging.commit(
-            stage=plan.stage,
-            revision=plan.revision,
-            config=plan.config,
-            inputs=plan.inputs,
-            counts=counts or {},
-            metrics=metrics or {},
-            seconds=time.monotonic() - work.started,
-            device=device,
-        )
+    if work.staging is None:
+        # said by ourselves: a server that sees this workspace for the first time has no record to say it
+        made = StoredArtifact(workspace=plan.workspace, ref=plan.ref)
+        return Completed(data=made, name="Cached")  # type: ignore[return-value]
+    work.staging.commit(
+        stage=plan.stage,
+        revision=plan.revision,
+        config=plan.config,
+        inputs=plan.inputs,
+        counts=counts or {},
+        metrics=metrics or {},
+        seconds=time.monotonic() - work.started,
+        device=device,
+    )
     return StoredArtifact(workspace=plan.workspace, ref=plan.ref)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from segspade_core.config import RuntimeConfig, SynthesizeConfig
-from segspade_core.spade import synthesize as paint
 from storage.arrays import write_shard
 from storage.refs import ArtifactRef
-from tasks.models import device_turn, generator_of
+from tasks.models import device_name, device_turn, generator_of
+from tasks.plan import Part, Plan, StoredPart, part_is_made
 from tasks.splits import begin_split, open_input
-from tasks.stage import Part, Plan, StoredPart, map_parts, part_is_made, stage_task
+from tasks.stage import map_parts, stage_task
 
 REVISION = 1
 
@@ -34,21 +35,24 @@ def plan_synthesize(
     )
 
 
-def synthesize(plan: Plan) -> dict[str, int]:
-    """Paint every sample. Returns the count per split.
+def synthesize(plan: Plan) -> dict[str, Any]:
+    """Paint every sample. Returns 'counts' and 'device' for the manifest.
 
     Raises:
         InputError: the maps have no such split, or their size does not suit the generator.
     """
     parts = begin_split(plan, source="label_maps", read="label_ids", made="image")
     map_parts(synthesize_part, plan, parts)
-    return {plan.config["split"]: sum(map(len, parts))}
+    counts = {plan.config["split"]: sum(map(len, parts))}
+    return {"counts": counts, "device": device_name(plan.runtime)}
 
 
 @stage_task(name="synthesize", task_run_name="synthesize {part.split} {part.start}–{part.stop}")
 def synthesize_part(plan: Plan, part: Part) -> StoredPart:
     """Paint the images of one shard."""
     if not part_is_made(plan, part):
+        from segspade_core.spade import synthesize as paint  # here: see segment_part
+
         generator, device = generator_of(plan.workspace, plan.input("generator"), plan.runtime)
         arrays = open_input(plan.workspace, plan.input("label_maps"), part.split, "label_ids")
         label_ids = arrays["label_ids"][part.start : part.stop]

@@ -17,13 +17,16 @@ from segspade_core.config import GeneratorConfig, RuntimeConfig, SegmenterConfig
 from segspade_core.errors import InputError, TrainingDiverged
 from storage.files import sha256_file
 from storage.refs import ArtifactRef
+from tasks.failures import TrainingEnded
+from tasks.inputs import segmenter_weights
+from tasks.plan import Plan
 from tasks.progress import Bar, progress
-from tasks.stage import Plan, Work, run_logger
+from tasks.stage import Work, run_logger
 
 SEGMENTER_REVISION = 1
 GENERATOR_REVISION = 1
 
-NAMED_WEIGHTS = ("imagenet", "none")
+COMMAND = [sys.executable, "-m", "tasks.training_process"]
 
 # a step on a slow machine may take long, and the child saves a checkpoint before it goes
 STOP_S = 120.0
@@ -37,15 +40,18 @@ def plan_segmenter(
     Raises:
         InputError: `config.weights` names a file that is not there.
     """
+    path = segmenter_weights(config.weights)
+    # a file of weights counts by its content, not by its name
+    weights = config.weights if path is None else f"sha256:{sha256_file(path)}"
     return Plan(
         workspace=workspace,
         stage="train-segmenter",
         kind="segmenter",
         revision=SEGMENTER_REVISION,
-        config={**config.model_dump(mode="json"), "weights": _weights_identity(config.weights)},
+        config={**config.model_dump(mode="json"), "weights": weights},
         inputs={"dataset": str(dataset)},
         runtime=runtime or RuntimeConfig(),
-        place=None if config.weights in NAMED_WEIGHTS else Path(config.weights).absolute(),
+        place=path and path.absolute(),
     )
 
 
@@ -64,18 +70,6 @@ def plan_generator(
     )
 
 
-def _weights_identity(weights: str) -> str:
-    """A file of weights counts by its content, not by its name."""
-    if weights in NAMED_WEIGHTS:
-        return weights
-    path = Path(weights)
-    if not path.is_file():
-        raise InputError(
-            f"{weights}: no such file; segmenter.weights is 'imagenet', 'none' or a file of weights"
-        )
-    return f"sha256:{sha256_file(path)}"
-
-
 @task(name="train", task_run_name="{plan.stage} {plan.key}")
 def train(plan: Plan, work: Work) -> dict[str, Any]:
     """Run the training of `plan` in a child process, from its last checkpoint to its end.
@@ -86,10 +80,9 @@ def train(plan: Plan, work: Work) -> dict[str, Any]:
     Raises:
         InputError: the child found that the input is wrong.
         TrainingDiverged: a loss was not finite any more.
-        RuntimeError: the child ended otherwise; the message has the end of what it wrote.
+        TrainingEnded: the child ended otherwise; the message has the end of what it wrote.
     """
-    command = [sys.executable, "-m", "tasks.training_process"]
-    with _child(command, plan, work) as process, progress(f"{plan.stage} {plan.key}", 1, "step") as bar:
+    with _child(plan, work) as process, progress(f"{plan.stage} {plan.key}", 1, "step") as bar:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(plan.model_dump_json())
@@ -107,9 +100,9 @@ def train(plan: Plan, work: Work) -> dict[str, Any]:
         code = process.wait()
     if failure is not None:
         kinds: dict[str, type[Exception]] = {"InputError": InputError, "TrainingDiverged": TrainingDiverged}
-        raise kinds.get(failure["kind"], RuntimeError)(failure["message"])
+        raise kinds.get(failure["kind"], TrainingEnded)(failure["message"])
     if result is None:
-        raise RuntimeError(_ending(plan, code))
+        raise TrainingEnded(_ending(plan, code))
     return {name: result[name] for name in ("counts", "metrics", "device")}
 
 
@@ -140,13 +133,13 @@ def log_path(plan: Plan) -> Path:
 
 
 @contextmanager
-def _child(command: list[str], plan: Plan, work: Work) -> Iterator[subprocess.Popen[str]]:
+def _child(plan: Plan, work: Work) -> Iterator[subprocess.Popen[str]]:
     """The training process. It inherits the lock on the key, so nobody else begins before it is gone."""
     assert work.staging is not None, "what is committed is not trained again"
     log_path(plan).parent.mkdir(parents=True, exist_ok=True)
     with log_path(plan).open("w") as log:
         process = subprocess.Popen(
-            command,
+            COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -164,3 +157,5 @@ def _child(command: list[str], plan: Plan, work: Work) -> Iterator[subprocess.Po
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        assert process.stdout is not None
+        process.stdout.close()

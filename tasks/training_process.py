@@ -7,35 +7,41 @@ from __future__ import annotations
 
 import ctypes
 import json
+import math
 import os
 import signal
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 import pandas as pd
 import torch
 
 from segspade_core.config import GeneratorConfig, SegmenterConfig
 from segspade_core.errors import InputError, TrainingDiverged
-from segspade_core.segmentation import train_segmenter
-from segspade_core.spade import train_generator
 from segspade_core.training.device import pick_device
 from segspade_core.training.events import EpochEvent, History, StepEvent, TrainingStopped
-from storage.arrays import open_split
+from storage.arrays import SplitArray, open_split
 from storage.checkpoints import FolderCheckpoints
 from storage.files import put_bytes
 from storage.tables import write_table
-from tasks.stage import Plan
+from tasks.models import device_name
+from tasks.plan import Plan
+from tasks.splits import open_input
 
 _PR_SET_PDEATHSIG = 1
+_messages: TextIO = sys.stdout
 _stop_asked = False
 
 
 def main() -> int:
     """Train what standard input asks for. Returns the exit status."""
+    global _messages
     parent = os.getppid()
+    # a library that prints must not come between the messages
+    _messages, sys.stdout = sys.stdout, sys.stderr
     _die_with_parent()
     plan = Plan.model_validate_json(sys.stdin.read())
     try:
@@ -51,7 +57,8 @@ def main() -> int:
     return 0
 
 
-def _train(plan: Plan, should_stop: Any) -> dict[str, Any]:
+def _train(plan: Plan, should_stop: Callable[[], bool]) -> dict[str, Any]:
+    """Returns 'counts', 'metrics' and 'device' for the manifest."""
     if plan.runtime.threads:
         torch.set_num_threads(plan.runtime.threads)
     device = pick_device(plan.runtime.device)
@@ -62,13 +69,13 @@ def _train(plan: Plan, should_stop: Any) -> dict[str, Any]:
         "on_event": _tell_event,
         "should_stop": should_stop,
     }
-    folder = plan.store.path(plan.input("dataset"))
-    train = open_split(folder / "train.zarr")
+    train = open_input(plan.workspace, plan.input("dataset"), "train", "label_ids")
     counts = {"train": len(train["image"])}
     if plan.kind == "segmenter":
-        has_val = (folder / "val.zarr").exists() and "label_ids" in open_split(folder / "val.zarr")
-        val = open_split(folder / "val.zarr") if has_val else {}
-        counts["val"] = len(val["image"]) if has_val else 0
+        from segspade_core.segmentation import train_segmenter
+
+        val = _validation(plan)
+        counts["val"] = len(val["image"]) if val else 0
         config = SegmenterConfig(**plan.config)
         if plan.place is not None:
             config = config.model_copy(update={"weights": str(plan.place)})
@@ -79,6 +86,8 @@ def _train(plan: Plan, should_stop: Any) -> dict[str, Any]:
         put_bytes(plan.staging / "last.safetensors", result.last)
         history = result.history
     else:
+        from segspade_core.spade import train_generator
+
         painter = train_generator(
             GeneratorConfig(**plan.config),
             train["image"],
@@ -89,17 +98,20 @@ def _train(plan: Plan, should_stop: Any) -> dict[str, Any]:
         put_bytes(plan.staging / "model.safetensors", painter.model)
         history = painter.history
     _write_history(plan.staging, history)
-    metrics = history.epochs[-1] if history.epochs else {}
-    return {"counts": counts, "metrics": metrics, "device": _device_name(device)}
+    metrics = {name: value for name, value in history.epochs[-1].items() if math.isfinite(value)}
+    return {"counts": counts, "metrics": metrics, "device": device_name(plan.runtime)}
+
+
+def _validation(plan: Plan) -> Mapping[str, SplitArray]:
+    """The val split where the dataset has one with labels; else nothing."""
+    path = plan.store.path(plan.input("dataset")) / "val.zarr"
+    arrays = open_split(path) if path.exists() else {}
+    return arrays if "label_ids" in arrays else {}
 
 
 def _write_history(folder: Path, history: History) -> None:
     write_table(folder / "steps.parquet", pd.DataFrame(history.steps))
     write_table(folder / "epochs.parquet", pd.DataFrame(history.epochs))
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _tell_event(event: StepEvent | EpochEvent) -> None:
@@ -112,12 +124,13 @@ def _tell_event(event: StepEvent | EpochEvent) -> None:
 
 
 def _tell(message: dict[str, Any]) -> None:
+    global _messages
     try:
-        sys.stdout.write(json.dumps(message) + "\n")
-        sys.stdout.flush()
+        _messages.write(json.dumps(message) + "\n")
+        _messages.flush()
     except BrokenPipeError:
         # the parent is gone: there is nobody to tell, and should_stop ends this at the next step
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        _messages = open(os.devnull, "w")  # noqa: SIM115
 
 
 def _die_with_parent() -> None:

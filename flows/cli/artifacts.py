@@ -1,4 +1,4 @@
-"""Commands that only read the store, or take things out of it. They need neither Prefect nor torch."""
+"""`segspade artifacts` and `export`: what the store holds. They need neither Prefect nor torch."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from rich.table import Table
 from rich.tree import Tree
 
 from flows.cli.errors import reporting_errors
-from flows.cli.options import JsonOption, WorkspaceOption
+from flows.cli.options import WORKSPACE, JsonOption, WorkspaceOption, existing_workspace, print_json
+from segspade_core.errors import InputError
 from storage.aliases import Aliases
 from storage.manifest import Manifest
-from storage.refs import ArtifactRef
+from storage.refs import KINDS, ArtifactRef
 from storage.store import Store
 
-WORKSPACE = Path("workspace")
 artifacts = typer.Typer(help="What the workspace holds.", no_args_is_help=True)
-alias = typer.Typer(help="Names for artifacts, with history.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="kind/key, the beginning of a key, or kind/alias")]
 
@@ -35,12 +34,14 @@ def list_artifacts(
 ) -> None:
     """Every artifact, oldest first."""
     with reporting_errors():
-        store = Store(workspace)
+        store = Store(existing_workspace(workspace))
+        if kind not in (None, *KINDS):
+            raise InputError(f"'{kind}' is no kind of artifact; the kinds are {', '.join(KINDS)}")
         manifests = sorted(
             (store.manifest(ref) for ref in store.refs(kind)), key=lambda m: (m.created, m.key)
         )
         if json:
-            _print_json([_brief(manifest) for manifest in manifests])
+            print_json([_brief(manifest) for manifest in manifests])
             return
         if not manifests:
             Console(stderr=True).print(f"{workspace} holds no artifacts yet; `segspade demo` makes some")
@@ -60,11 +61,11 @@ def list_artifacts(
 def show(name: Name, workspace: WorkspaceOption = WORKSPACE, json: JsonOption = False) -> None:
     """The manifest of one artifact: what it was made of, and how."""
     with reporting_errors():
-        store = Store(workspace)
+        store = Store(existing_workspace(workspace))
         ref = store.resolve(name)
         manifest = store.manifest(ref)
         if json:
-            _print_json(manifest.model_dump(mode="json"))
+            print_json(manifest.model_dump(mode="json"))
             return
         console = Console()
         console.print(f"[bold]{ref}[/bold]  {store.path(ref)}", highlight=False, soft_wrap=True)
@@ -86,11 +87,11 @@ def verify(
 ) -> None:
     """Read every file again and compare its digest. Exit status 3 when one is damaged or missing."""
     with reporting_errors():
-        store = Store(workspace)
+        store = Store(existing_workspace(workspace))
         ref = None if name is None else store.resolve(name)
         problems = store.verify(ref)
         if json:
-            _print_json(
+            print_json(
                 [
                     {"ref": str(problem.ref), "file": problem.file, "what": problem.what}
                     for problem in problems
@@ -109,10 +110,10 @@ def verify(
 def lineage(name: Name, workspace: WorkspaceOption = WORKSPACE, json: JsonOption = False) -> None:
     """What an artifact was made from, back to the source."""
     with reporting_errors():
-        store = Store(workspace)
+        store = Store(existing_workspace(workspace))
         ref = store.resolve(name)
         if json:
-            _print_json([_brief(store.manifest(r)) for r in store.lineage(ref) if store.exists(r)])
+            print_json([_brief(store.manifest(r)) for r in store.lineage(ref) if store.exists(r)])
             return
         Console().print(_lineage_tree(store, ref, set(), None))
 
@@ -144,81 +145,19 @@ def gc(
 ) -> None:
     """Garbage: what no alias and no report reaches, and what dead runs left half made."""
     with reporting_errors():
-        store = Store(workspace)
+        store = Store(existing_workspace(workspace))
         plan = store.gc_plan()
-        if delete:
-            store.gc(plan)
+        items = store.gc(plan) if delete else plan.items
         if json:
-            items = [{"path": str(item.path), "bytes": item.bytes} for item in plan.items]
-            _print_json({"deleted": delete, "items": items})
+            found = [{"path": str(item.path), "bytes": item.bytes, "why": item.why} for item in items]
+            print_json({"deleted": delete, "items": found})
             return
-        for item in plan.items:
-            typer.echo(
-                f"{'deleted' if delete else 'would delete'}  {human_bytes(item.bytes):>9}  {item.path}"
-            )
-        total = sum(item.bytes for item in plan.items)
-        end = "" if delete or not plan.items else "; --delete deletes them"
-        Console(stderr=True).print(f"{len(plan.items)} items, {human_bytes(total)}{end}", highlight=False)
-
-
-@alias.command("list")
-def list_aliases(workspace: WorkspaceOption = WORKSPACE, json: JsonOption = False) -> None:
-    """Every alias and what it points to."""
-    with reporting_errors():
-        found = [{"kind": kind, "name": name, "key": key} for kind, name, key in Aliases(workspace).list()]
-        if json:
-            _print_json(found)
-            return
-        table = Table("alias", "key", box=box.SIMPLE_HEAD)
-        for row in found:
-            table.add_row(f"{row['kind']}/{row['name']}", row["key"])
-        Console().print(table)
-
-
-@alias.command("set")
-def set_alias(
-    name: Annotated[str, typer.Argument(help="kind/alias, such as segmenter/production")],
-    target: Annotated[str, typer.Argument(help="key, or the beginning of one, or another alias")],
-    reason: Annotated[str, typer.Option(help="kept in the history")] = "",
-    workspace: WorkspaceOption = WORKSPACE,
-) -> None:
-    """Point an alias to an artifact."""
-    with reporting_errors():
-        kind, _, short = name.partition("/")
-        if not short:
-            raise typer.BadParameter(f"'{name}' is not kind/alias, such as segmenter/production")
-        ref = Store(workspace).resolve(target, kinds=(kind,))
-        Aliases(workspace).set(kind, short, ref.key, reason=reason)
-        typer.echo(f"{kind}/{short} → {ref.key}")
-
-
-@alias.command()
-def history(
-    name: Annotated[str, typer.Argument(help="kind/alias")],
-    workspace: WorkspaceOption = WORKSPACE,
-    json: JsonOption = False,
-) -> None:
-    """What an alias pointed to, and since when."""
-    with reporting_errors():
-        kind, _, short = name.partition("/")
-        entries: list[dict[str, Any]] = [dict(entry) for entry in Aliases(workspace).history(kind, short)]
-        if json:
-            _print_json(entries)
-            return
-        table = Table("since (UTC)", "key", "reason", box=box.SIMPLE_HEAD)
-        for entry in entries:
-            table.add_row(str(entry["created"])[:19], str(entry["key"]), escape(str(entry["reason"])))
-        Console().print(table)
-
-
-@alias.command("remove")
-def remove_alias(
-    name: Annotated[str, typer.Argument(help="kind/alias")], workspace: WorkspaceOption = WORKSPACE
-) -> None:
-    """Forget an alias; what it points to stays, until `artifacts gc`."""
-    with reporting_errors():
-        kind, _, short = name.partition("/")
-        Aliases(workspace).remove(kind, short)
+        for item in items:
+            did = "deleted" if delete else "would delete"
+            typer.echo(f"{did}  {human_bytes(item.bytes):>9}  {item.path}  ({item.why})")
+        total = human_bytes(sum(item.bytes for item in items))
+        end = "" if delete or not items else "; --delete deletes them"
+        Console(stderr=True).print(f"{len(items)} items, {total}{end}", highlight=False)
 
 
 def export(
@@ -229,7 +168,7 @@ def export(
 ) -> None:
     """Write an artifact's samples as PNG (photographs, ids, colours, overlay); of others, their files."""
     with reporting_errors():
-        ref = Store(workspace).resolve(name)
+        ref = Store(existing_workspace(workspace)).resolve(name)
         from tasks.exporting import export_artifact
 
         count = export_artifact(workspace, ref, out, split)
@@ -255,7 +194,3 @@ def human_bytes(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(jsonlib.dumps(value, indent=2))

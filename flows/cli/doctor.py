@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.cli.errors import reporting_errors
-from flows.cli.options import JsonOption, WorkspaceOption
+from flows.cli.options import WORKSPACE, JsonOption, WorkspaceOption
 
 PACKAGES = (
     "torch",
@@ -32,7 +32,7 @@ PACKAGES = (
 )
 
 
-def doctor(workspace: WorkspaceOption = Path("workspace"), json: JsonOption = False) -> None:
+def doctor(workspace: WorkspaceOption = WORKSPACE, json: JsonOption = False) -> None:
     """Versions, devices, Prefect, workspace; what is missing and how to get it."""
     with reporting_errors():
         checks = [*_versions(), _accelerator(), _prefect(workspace), *_workspace(workspace), _weights()]

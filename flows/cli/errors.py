@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.traceback import Traceback
 
 from flows.cli.options import validation_message
+from flows.server import ServerFailed
 from segspade_core.errors import InputError, TrainingDiverged
 from storage.errors import DamagedArtifact, StorageError
+from tasks.failures import TrainingEnded
+
+# what no program can mend: no room, no permission, a disk that can only be read
+_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @contextmanager
@@ -29,25 +37,45 @@ def reporting_errors() -> Iterator[None]:
         _fail(console, validation_message(error, "settings"), 2)
     except (InputError, StorageError) as error:
         _fail(console, str(error), 2)
-    except TrainingDiverged as error:
+    except (TrainingDiverged, TrainingEnded, ServerFailed) as error:
         _fail(console, str(error), 1)
+    except ModuleNotFoundError as error:
+        _fail_import(console, error)
     except KeyboardInterrupt:
         console.print("stopped; run the same again to go on from here", style="yellow")
         raise typer.Exit(130) from None
     except (typer.Exit, SystemExit):
         raise
+    except OSError as error:
+        if error.errno not in _MACHINE:
+            _fail_unknown(console, error)
+        _fail(console, f"{error.filename or 'the disk'}: {error.strerror}; mend that and run it again", 2)
     except Exception as error:
-        if os.environ.get("SEGSPADE_DEBUG"):
-            raise
-        console.print_exception(max_frames=12)
-        _fail(
-            console,
-            f"{type(error).__name__}: this is a fault of SegSPADE's; please report it with the lines above",
-            1,
-        )
+        _fail_unknown(console, error)
 
 
-def _fail(console: Console, message: str, status: int) -> None:
+def _fail_import(console: Console, error: ModuleNotFoundError) -> NoReturn:
+    """Something that the project needs is not installed; a module of our own that is missing is our fault."""
+    package = str(error.name).partition(".")[0]
+    if package in ("flows", "tasks", "storage", "segspade_core"):
+        _fail_unknown(console, error)
+    _fail(console, f"{package} is not installed; `segspade doctor` shows what is missing", 1)
+
+
+def _fail_unknown(console: Console, error: Exception) -> NoReturn:
+    if os.environ.get("SEGSPADE_DEBUG"):
+        raise error
+    console.print(
+        Traceback.from_exception(type(error), error, error.__traceback__, max_frames=12), soft_wrap=False
+    )
+    _fail(
+        console,
+        f"{type(error).__name__}: this is a fault of SegSPADE's; please report it with the lines above",
+        1,
+    )
+
+
+def _fail(console: Console, message: str, status: int) -> NoReturn:
     console.print("error:", message, style="red", highlight=False, markup=False)
     raise typer.Exit(status) from None
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 import typer
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from segspade_core.config import RunConfig
+from segspade_core.config import RunConfig, Split
 from segspade_core.errors import InputError
 
+WORKSPACE = Path("workspace")
 WorkspaceOption = Annotated[
     Path,
     typer.Option("--workspace", "-w", envvar="SEGSPADE_WORKSPACE", help="folder of artifacts and runs"),
@@ -48,9 +50,59 @@ def load_run_config(path: Path, settings: Sequence[str]) -> RunConfig:
     return _validate(RunConfig, _with_settings(document, settings), str(path))
 
 
-def read_settings(model: type[Model], settings: Sequence[str] | None) -> Model:
-    """A stage's config from KEY=VALUE settings alone; the rest has its default."""
-    return _validate(model, _with_settings({}, settings or []), "--set")
+def read_settings(model: type[Model], settings: Sequence[str] | None, **fixed: Any) -> Model:
+    """A stage's config from KEY=VALUE settings and `fixed` values alone; the rest has its default."""
+    return _validate(model, {**_with_settings({}, settings or []), **fixed}, "--set")
+
+
+def config_of_options(model: type[Model], **values: Any) -> Model:
+    """A stage's config from the options of a command, whose names are those of its fields.
+
+    Raises:
+        InputError: a value is out of range; says which option.
+    """
+    return _validate(model, values, "options")
+
+
+def parse_splits(names: Sequence[str]) -> tuple[Split, ...]:
+    """Splits as typed after `--split`, each once, in the order given.
+
+    Raises:
+        InputError: there is no such split.
+    """
+    unknown = [name for name in names if name not in get_args(Split)]
+    if unknown:
+        raise InputError(f"--split {unknown[0]}: there is no such split; there are train, val and test")
+    return tuple(dict.fromkeys(names))  # type: ignore[arg-type]
+
+
+def existing_workspace(workspace: Path) -> Path:
+    """The workspace of a command that reads.
+
+    Raises:
+        InputError: it is not there.
+    """
+    if not workspace.is_dir():
+        raise InputError(
+            f"{workspace}: there is no workspace; name another with --workspace, or make one: `segspade demo`"
+        )
+    return workspace
+
+
+def workspace_for_writing(workspace: Path) -> Path:
+    """The workspace of a command that makes something, made when missing; absolute.
+
+    Raises:
+        InputError: it is a file, or cannot be written.
+    """
+    place = workspace.expanduser().absolute()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{workspace}: no workspace can be made there ({error.strerror}); give another with --workspace"
+        ) from error
+    return place
 
 
 def _with_settings(document: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
@@ -67,7 +119,9 @@ def _with_settings(document: dict[str, Any], settings: Sequence[str]) -> dict[st
                     f"--set {setting}: '{parent}' is a single value and has no settings of its own"
                 )
         try:
-            at[last] = yaml.safe_load(value)
+            parsed = yaml.safe_load(value)
+            # "A title: with a colon" is a mapping to YAML, and words to whoever typed it
+            at[last] = value if isinstance(parsed, dict) and not value.lstrip().startswith("{") else parsed
         except yaml.YAMLError as error:
             raise InputError(f"--set {setting}: the value cannot be read ({error})") from error
     return document
@@ -97,3 +151,8 @@ def validation_message(error: ValidationError, where: str) -> str:
             what = "there is no such setting"
         lines.append(f"{where}: {place + ': ' if place else ''}{what}{shown}")
     return "\n".join(lines)
+
+
+def print_json(value: Any) -> None:
+    """JSON on standard output, for programs."""
+    typer.echo(json.dumps(value, indent=2))

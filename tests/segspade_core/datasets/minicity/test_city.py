@@ -107,6 +107,13 @@ def test_nights_are_dark_and_lit(frames: list[MinicityFrame]) -> None:
         by_time[frame.name.time_of_day].append(float(frame.sample.image.mean()))
     day, dusk, night = (np.mean(by_time[time]) for time in ("day", "dusk", "night"))
     assert day > dusk + 15 > night + 20
+    skies = {"day": [], "dusk": [], "night": []}
+    for frame in frames:
+        sky = frame.sample.image[frame.sample.label_ids == by_name["sky"].id]
+        skies[frame.name.time_of_day].append(sky.mean(axis=0))
+    assert max(red for red, _, _ in skies["night"]) < 60
+    assert all(red > 1.15 * green for red, green, _ in skies["dusk"])
+    assert min(blue for _, _, blue in skies["day"]) > 130
     night_frame = next(frame for frame in frames if frame.name.time_of_day == "night")
     assert (night_frame.sample.image.max(axis=-1) > 230).mean() > 0.001
 

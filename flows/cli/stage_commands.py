@@ -1,0 +1,217 @@
+"""A command per stage: each takes artifacts by key or alias, and prints the reference of what it made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from flows.cli.errors import reporting_errors
+from flows.cli.options import (
+    WORKSPACE,
+    SetOption,
+    VerboseOption,
+    WorkspaceOption,
+    config_of_options,
+    existing_workspace,
+    parse_splits,
+    read_settings,
+    workspace_for_writing,
+)
+from segspade_core.config import (
+    EvaluateConfig,
+    GeneratorConfig,
+    GeneratorImportConfig,
+    IngestConfig,
+    MinicityConfig,
+    ReportConfig,
+    SegmentConfig,
+    SegmenterConfig,
+    SynthesizeConfig,
+)
+from storage.refs import ArtifactRef
+from storage.store import Store
+from tasks.inputs import generator_weights, source_place
+
+SplitOption = Annotated[str, typer.Option(help="train, val or test")]
+SplitsOption = Annotated[list[str] | None, typer.Option(help="train, val or test; repeat for several")]
+LimitOption = Annotated[int | None, typer.Option(help="only the first so many samples of a split")]
+
+
+def minicity(
+    out: Annotated[Path, typer.Argument(help="folder to draw into; made when missing")],
+    train: Annotated[int, typer.Option(help="frames of the train split")] = 160,
+    val: Annotated[int, typer.Option(help="frames of the val split")] = 32,
+    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels")] = "256x512",
+    seed: Annotated[int, typer.Option(help="same seed, same bytes")] = 0,
+) -> None:
+    """Draw a Minicity into a folder, in the official Cityscapes layout."""
+    with reporting_errors():
+        config = config_of_options(MinicityConfig, train=train, val=val, size=size, seed=seed)
+        from tasks.minicity_folder import draw_folder
+
+        draw_folder(config, out)
+        Console().print(f"drew {train} train and {val} val frames into {out}", highlight=False)
+
+
+def ingest(
+    source: Annotated[Path, typer.Argument(help="folder of the dataset, or one that holds its zip files")],
+    layout: Annotated[str, typer.Option(help="cityscapes, camvid or minicity")],
+    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH to store everything at")],
+    split: SplitsOption = None,
+    annotation: Annotated[str, typer.Option(help="fine, or coarse with train_extra")] = "fine",
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave out files with problems")] = False,
+    workspace: WorkspaceOption = WORKSPACE,
+    verbose: VerboseOption = False,
+) -> None:
+    """Photographs and label maps → a dataset."""
+    with reporting_errors():
+        place = source_place(source)
+        config = config_of_options(
+            IngestConfig,
+            layout=layout,
+            size=size,
+            splits=parse_splits(split or ["train", "val"]),
+            annotation=annotation,
+            skip_bad=skip_bad,
+        )
+        _make(lambda stages: stages.ingest, workspace, verbose, place, config)
+
+
+def train_segmenter(
+    dataset: Annotated[str, typer.Argument(help="key or alias of a dataset")],
+    settings: SetOption = None,
+    workspace: WorkspaceOption = WORKSPACE,
+    verbose: VerboseOption = False,
+) -> None:
+    """A dataset → a segmenter. Settings are those of `segmenter:` in a run's YAML, such as --set epochs=5."""
+    with reporting_errors():
+        config = read_settings(SegmenterConfig, settings)
+        found = _ref(workspace, dataset, "dataset")
+        _make(lambda stages: stages.train_segmenter, workspace, verbose, found, config)
+
+
+def train_generator(
+    dataset: Annotated[str, typer.Argument(help="key or alias of a dataset")],
+    settings: SetOption = None,
+    workspace: WorkspaceOption = WORKSPACE,
+    verbose: VerboseOption = False,
+) -> None:
+    """A dataset → a SPADE generator. Settings are those of `generator:` in a run's YAML."""
+    with reporting_errors():
+        config = read_settings(GeneratorConfig, settings)
+        found = _ref(workspace, dataset, "dataset")
+        _make(lambda stages: stages.train_generator, workspace, verbose, found, config)
+
+
+def import_generator(
+    weights: Annotated[str, typer.Argument(help="'shipped:minicity', or a .safetensors or .pth file")],
+    settings: SetOption = None,
+    workspace: WorkspaceOption = WORKSPACE,
+    verbose: VerboseOption = False,
+) -> None:
+    """Weights trained elsewhere → a SPADE generator."""
+    with reporting_errors():
+        config = read_settings(GeneratorImportConfig, settings, weights=weights)
+        generator_weights(weights)
+        _make(lambda stages: stages.import_generator, workspace, verbose, config)
+
+
+def segment(
+    segmenter: Annotated[str, typer.Argument(help="key or alias of a segmenter")],
+    images: Annotated[str, typer.Argument(help="key or alias of a dataset, or of painted images")],
+    split: SplitOption = "val",
+    limit: LimitOption = None,
+    workspace: WorkspaceOption = WORKSPACE,
+    verbose: VerboseOption = False,
+) -> None:
+    """Photographs, or painted images, of a split → label maps."""
+    with reporting_errors():
+        config = config_of_options(SegmentConfig, split=split, limit=limit)
+        refs = _ref(workspace, segmenter, "segmenter"), _ref(workspace, images, "dataset", "images")
+        _make(lambda stages: stages.segment, workspace, verbose, *refs, config)
+
+
+def synthesize(
+    generator: Annotated[str, typer.Argument(help="key or alias of a generator")],
+    label_maps: Annotated[str, typer.Argument(help="key or alias of a dataset, or of predicted label maps")],
+    split: SplitOption = "val",
+    limit: LimitOption = None,
+    workspace: WorkspaceOption = WORKSPACE,
+    verbose: VerboseOption = False,
+) -> None:
+    """True or predicted label maps of a split → painted images."""
+    with reporting_errors():
+        config = config_of_options(SynthesizeConfig, split=split, limit=limit)
+        refs = _ref(workspace, generator, "generator"), _ref(workspace, label_maps, "dataset", "label_maps")
+        _make(lambda stages: stages.synthesize, workspace, verbose, *refs, config)
+
+
+def score(
+    dataset: Annotated[str, typer.Argument(help="key or alias of a dataset")],
+    segmenter: Annotated[str, typer.Argument(help="key or alias of a segmenter")],
+    generator: Annotated[str, typer.Argument(help="key or alias of a generator")],
+    split: SplitsOption = None,
+    limit: LimitOption = None,
+    workspace: WorkspaceOption = WORKSPACE,
+    verbose: VerboseOption = False,
+) -> None:
+    """Everything that segment and synthesize make of some splits → scores. What is missing is made first."""
+    with reporting_errors():
+        splits = parse_splits(split or ["val"])
+        limits = {} if limit is None else dict.fromkeys(splits, limit)
+        config = config_of_options(EvaluateConfig, splits=splits, limit=limits)
+        refs = (
+            _ref(workspace, dataset, "dataset"),
+            _ref(workspace, segmenter, "segmenter"),
+            _ref(workspace, generator, "generator"),
+        )
+
+        def cycle(_stages: Any) -> Any:
+            from flows.cycle import cycle
+
+            return cycle
+
+        _make(cycle, workspace, verbose, *refs, config)
+
+
+def report(
+    scores: Annotated[str, typer.Argument(help="key or alias of scores")],
+    settings: SetOption = None,
+    workspace: WorkspaceOption = WORKSPACE,
+    verbose: VerboseOption = False,
+) -> None:
+    """Scores, and all they were made from → one page to read."""
+    with reporting_errors():
+        config = read_settings(ReportConfig, settings)
+        found = _ref(workspace, scores, "scores")
+        made = _make(lambda stages: stages.report, workspace, verbose, found, config)
+        Console(stderr=True, soft_wrap=True).print(Store(workspace).path(made), highlight=False)
+
+
+def _make(pick: Callable[[Any], Any], workspace: Path, verbose: bool, *arguments: Any) -> ArtifactRef:
+    """Run one flow, and say what it made: the reference alone on standard output.
+
+    Args:
+        pick: of `flows.stages`, which is imported only now, once Prefect is set up for the workspace.
+        workspace: as the user gave it.
+        verbose: show Prefect's log too.
+        *arguments: of the flow.
+    """
+    from flows.server import serving
+
+    place = workspace_for_writing(workspace)
+    with serving(place, Console(stderr=True).print, verbose):
+        from flows import stages
+
+        ref: ArtifactRef = pick(stages)(*arguments, workspace=place)
+    typer.echo(str(ref))
+    return ref
+
+
+def _ref(workspace: Path, text: str, *kinds: str) -> ArtifactRef:
+    """The artifact that `text` names: a key, the beginning of one, or an alias, of one of `kinds`."""
+    return Store(existing_workspace(workspace)).resolve(text, kinds=kinds)

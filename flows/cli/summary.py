@@ -1,0 +1,124 @@
+"""What a run says at its end: scores, seconds per stage, where the report lies, what to type next."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from segspade_core.errors import InputError
+from storage.manifest import Manifest
+from storage.refs import ArtifactRef
+from storage.store import Store
+
+PAGE = "report.html"
+# beside the packages in a checkout; within this one in an installed wheel (see pyproject.toml)
+_CONFIG_FOLDERS = (
+    Path(__file__).parent.parent.parent / "configs",
+    Path(__file__).parent.parent / "shipped_configs",
+)
+
+
+def shipped_config(name: str) -> Path:
+    """The YAML of a run that comes with the project, such as 'minicity.yaml'.
+
+    Raises:
+        InputError: there is none of this name.
+    """
+    for folder in _CONFIG_FOLDERS:
+        if (folder / name).is_file():
+            return folder / name
+    there = sorted(path.name for folder in _CONFIG_FOLDERS for path in folder.glob("*.yaml"))
+    raise InputError(f"{name}: no such config comes with SegSPADE; there are {', '.join(there) or 'none'}")
+
+
+def summarise_run(
+    workspace: Path, report: ArtifactRef, ui: str, as_json: bool = False, demo: bool = False
+) -> None:
+    """Print how a run ended, on standard output.
+
+    Args:
+        workspace: where the artifacts are.
+        report: what the run made last.
+        ui: address of the Prefect UI.
+        as_json: print JSON, for programs.
+        demo: say what a newcomer may type next.
+    """
+    store = Store(workspace)
+    manifests = [store.manifest(ref) for ref in store.lineage(report) if store.exists(ref)]
+    scores = next(manifest for manifest in manifests if manifest.kind == "scores")
+    summary = jsonlib.loads((store.path(scores.ref) / "scores.json").read_bytes())
+    page = store.path(report) / PAGE
+    if as_json:
+        stages = [
+            {"stage": each.stage, "artifact": str(each.ref), "seconds": each.seconds} for each in manifests
+        ]
+        found = {"report": str(report), "page": str(page), "ui": ui, "scores": summary, "stages": stages}
+        typer.echo(jsonlib.dumps(found, indent=2))
+        return
+    console = Console()
+    console.print(_scores(summary))
+    console.print(_seconds(manifests))
+    console.print(f"[bold]Report[/bold]  {page}", soft_wrap=True, highlight=False)
+    console.print(f"[bold]Runs[/bold]    {ui}  (segspade ui{_option(workspace)})", highlight=False)
+    console.print("\nWhat to type next:", highlight=False)
+    for command, what in _next(workspace, manifests, demo):
+        console.print(f"  [cyan]{command}[/cyan]  {what}", soft_wrap=True, highlight=False)
+
+
+def _scores(summary: dict[str, Any]) -> Table:
+    table = Table("split", "comparison", title="Scores", box=box.SIMPLE_HEAD, title_justify="left")
+    for column in ("samples", "pixel accuracy", "mIoU", "mIoU, 19 classes", "boundary F1"):
+        table.add_column(column, justify="right")
+    for split, comparisons in summary["splits"].items():
+        for comparison, row in comparisons.items():
+            table.add_row(
+                split,
+                comparison.replace("_", " "),
+                str(row["samples"]),
+                _percent(row["ids"]["pixel_accuracy"]),
+                _percent(row["ids"]["miou"]),
+                _percent(row["train_ids"]["miou"]),
+                _percent(row.get("boundary_f1")),
+            )
+    return table
+
+
+def _seconds(manifests: list[Manifest]) -> Table:
+    """As it took to make each artifact, be it in this run or in an earlier one that it comes from."""
+    table = Table("stage", "artifact", title="Stages", box=box.SIMPLE_HEAD, title_justify="left")
+    table.add_column("seconds", justify="right")
+    table.add_column("made (UTC)")
+    for manifest in manifests:
+        made = manifest.created[:16].replace("T", " ")
+        table.add_row(manifest.stage, str(manifest.ref), f"{manifest.seconds:.1f}", made)
+    return table
+
+
+def _next(workspace: Path, manifests: list[Manifest], demo: bool) -> list[tuple[str, str]]:
+    option = _option(workspace)
+    painted = next(manifest for manifest in reversed(manifests) if manifest.kind == "images")
+    commands = [
+        (f"segspade ui{option}", "shows this run and its tasks"),
+        (f"segspade export images/{painted.key} painted{option}", "writes the painted photographs as PNG"),
+        (f"segspade artifacts list{option}", "lists everything that was made"),
+    ]
+    if demo:
+        commands += [
+            ("segspade run configs/camvid.yaml", "does the same with real photographs"),
+            ("segspade doctor", "tells what this machine has"),
+        ]
+    return commands
+
+
+def _option(workspace: Path) -> str:
+    return "" if workspace.absolute() == Path("workspace").absolute() else f" --workspace {workspace}"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"

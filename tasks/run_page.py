@@ -1,0 +1,94 @@
+"""What the page of a run shows in the Prefect UI: scores as a table, some frames, where the report lies.
+
+The keys stay the same from run to run, so that the UI groups the versions. Outside of a flow run nothing
+happens: the same code serves tests and scripts without a server.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+from prefect.context import FlowRunContext
+
+from segspade_core.figures.journey import JourneySample
+from segspade_core.figures.panels import URI_LIMIT_BYTES, sample_panel
+from storage.refs import ArtifactRef
+from storage.store import Store
+from tasks.frames import journey_samples, read_summary
+from tasks.reporting import PAGE
+
+SCORES_KEY, SAMPLES_KEY, REPORT_KEY = "scores", "samples", "report"
+
+_COLUMNS = ("photo", "true", "predicted", "painted_predicted", "second")
+_CAPTIONS = ("photograph", "true map", "predicted map", "painted from it", "second map")
+_FRAMES = 3
+
+
+def show_scores(workspace: Path, scores: ArtifactRef) -> None:
+    """The scores as a table, one row a split and comparison."""
+    if FlowRunContext.get() is None:
+        return
+    rows = [
+        {"split": split, "comparison": comparison, **_figures(row)}
+        for split, comparisons in read_summary(workspace, scores)["splits"].items()
+        for comparison, row in comparisons.items()
+    ]
+    create_table_artifact(key=SCORES_KEY, table=rows, description=f"Scores `{scores}`")
+
+
+def show_samples(workspace: Path, scores: ArtifactRef) -> None:
+    """Some frames of every split, in the page itself: an image artifact would print its address as text."""
+    if FlowRunContext.get() is None:
+        return
+    splits = list(read_summary(workspace, scores)["splits"])
+    sections = [
+        f"### {split}\n\n{_panel(journey_samples(workspace, scores, split, _FRAMES), split, len(splits))}"
+        for split in splits
+    ]
+    create_markdown_artifact(key=SAMPLES_KEY, markdown="\n\n".join(sections), description=f"Of `{scores}`")
+
+
+def show_report(workspace: Path, report: ArtifactRef) -> None:
+    """Where the report lies. Browsers do not follow a link from the web to a file: the path is there too."""
+    if FlowRunContext.get() is None:
+        return
+    page = Store(workspace).path(report).absolute() / PAGE
+    create_link_artifact(
+        key=REPORT_KEY,
+        link=page.as_uri(),
+        link_text=f"Report {report.key}",
+        description=f"Open `{page}` in a browser.",
+    )
+
+
+def _figures(row: dict[str, Any]) -> dict[str, str]:
+    figures = {
+        "samples": row["samples"],
+        "pixel accuracy": _percent(row["ids"]["pixel_accuracy"]),
+        "mIoU": _percent(row["ids"]["miou"]),
+        "accuracy, 19 classes": _percent(row["train_ids"]["pixel_accuracy"]),
+        "mIoU, 19 classes": _percent(row["train_ids"]["miou"]),
+    }
+    if "boundary_f1" in row:
+        ratio = row["boundary_length_ratio"]
+        figures["boundary F1"] = _percent(row["boundary_f1"])
+        figures["boundary length ratio"] = "" if ratio is None else f"{ratio:.2f}"
+    return figures
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
+
+
+def _panel(samples: list[JourneySample], split: str, splits: int) -> str:
+    shown = [
+        (caption, name)
+        for caption, name in zip(_CAPTIONS, _COLUMNS, strict=True)
+        if all(getattr(sample, name) is not None for sample in samples)
+    ]
+    rows = [[getattr(sample, name) for _, name in shown] for sample in samples]
+    uri = sample_panel(rows, limit_bytes=URI_LIMIT_BYTES // splits - 1000)
+    names = ", ".join(sample.id for sample in samples)
+    return f"{' · '.join(caption for caption, _ in shown)}\n\n![frames of {split}]({uri})\n\n{names}"

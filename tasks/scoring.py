@@ -1,0 +1,149 @@
+"""Score what became of some splits: maps against the true ones, and the cycle's second against its first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from segspade_core.config import RuntimeConfig, ScoreConfig, Split
+from segspade_core.errors import InputError
+from segspade_core.metrics.summary import summarise
+from segspade_core.metrics.tally import Comparison, Tally
+from storage.arrays import SplitArray
+from storage.files import put_bytes
+from storage.refs import ArtifactRef
+from storage.tables import write_table
+from tasks.plan import Part, Plan, StoredPart, marker, part_is_made, parts_of
+from tasks.splits import has_labels, open_input, read_rows
+from tasks.stage import map_parts, stage_task
+
+REVISION = 1
+
+_MODELS = ("dataset", "segmenter", "generator")
+_MADE = ("predicted", "painted_predicted", "cycle", "painted_true", "resegmented")
+# which maps are compared with the true ones; the cycle compares two predicted maps
+_AGAINST_TRUE: dict[Comparison, str] = {
+    "segmenter": "predicted",
+    "painted_true": "resegmented",
+    "painted_predicted": "cycle",
+}
+
+
+class SplitJourney(BaseModel):
+    """All that became of one split: photograph → predicted → painted → cycle, and true → painted → maps."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    split: Split
+    dataset: ArtifactRef
+    segmenter: ArtifactRef
+    generator: ArtifactRef
+    predicted: ArtifactRef
+    painted_predicted: ArtifactRef
+    cycle: ArtifactRef
+    painted_true: ArtifactRef | None = None
+    resegmented: ArtifactRef | None = None
+
+    @property
+    def models(self) -> dict[str, str]:
+        """Name → 'kind/key' of what the splits of one score share."""
+        return {name: str(getattr(self, name)) for name in _MODELS}
+
+    @property
+    def made(self) -> dict[str, str]:
+        """Name → 'kind/key' of what was made of this split; names begin with the split's."""
+        refs = {name: getattr(self, name) for name in _MADE}
+        return {f"{self.split}.{name}": str(ref) for name, ref in refs.items() if ref is not None}
+
+
+def plan_score(
+    workspace: Path,
+    journeys: Sequence[SplitJourney],
+    config: ScoreConfig,
+    runtime: RuntimeConfig | None = None,
+) -> Plan:
+    """What scoring `config.splits` makes.
+
+    Raises:
+        InputError: a split has no journey or two, or the journeys were made with different models.
+    """
+    splits = [journey.split for journey in journeys]
+    if sorted(splits) != sorted(set(config.splits)):
+        raise InputError(
+            f"scores of {', '.join(config.splits)} want one journey of each; there are {', '.join(splits)}"
+        )
+    models = journeys[0].models
+    if any(journey.models != models for journey in journeys):
+        raise InputError("one score has one dataset, one segmenter and one generator; score the rest apart")
+    inputs = dict(models)
+    for journey in journeys:
+        inputs |= journey.made
+    return Plan(
+        workspace=workspace,
+        stage="score",
+        kind="scores",
+        revision=REVISION,
+        config=config.model_dump(mode="json"),
+        inputs=inputs,
+        runtime=runtime or RuntimeConfig(),
+    )
+
+
+def score(plan: Plan) -> dict[str, Any]:
+    """Count every sample and make the tables. Returns 'counts' and 'metrics' for the manifest."""
+    splits = plan.config["splits"]
+    counts = {split: len(_maps(plan, split, "predicted")) for split in splits}
+    parts = parts_of(counts)
+    map_parts(score_part, plan, parts)
+    tally = sum((Tally.from_json(marker(plan, part).read_bytes()) for part in parts), Tally())
+    scores = summarise(tally, plan.config["boundary_tolerance"])
+    content = json.dumps(scores.summary, indent=2, allow_nan=False) + "\n"
+    put_bytes(plan.staging / "scores.json", content.encode())
+    for name in ("per_class", "confusion", "per_sample"):
+        write_table(plan.staging / f"{name}.parquet", getattr(scores, name))
+    return {"counts": counts, "metrics": _in_short(scores.summary)}
+
+
+@stage_task(name="score", task_run_name="score {part.split} {part.start}–{part.stop}")
+def score_part(plan: Plan, part: Part) -> StoredPart:
+    """Tally one shard. The tally is the marker: where it is, the part is counted."""
+    if not part_is_made(plan, part):
+        tolerance = plan.config["boundary_tolerance"]
+        ids = read_rows(plan.workspace, plan.input(f"{part.split}.predicted"), part.split)["id"]
+        tally = Tally()
+        for comparison, target, predicted in _comparisons(plan, part.split):
+            truths, guesses = target[part.start : part.stop], predicted[part.start : part.stop]
+            for sample_id, truth, guess in zip(ids[part.start : part.stop], truths, guesses, strict=True):
+                tally.add(part.split, comparison, str(sample_id), truth, guess, tolerance)
+        put_bytes(marker(plan, part), tally.to_json().encode())
+    return StoredPart(plan=plan, part=part)
+
+
+def _comparisons(plan: Plan, split: str) -> Iterator[tuple[Comparison, SplitArray, SplitArray]]:
+    """(comparison, true maps, predicted maps) of a split; without true maps only the cycle is left."""
+    dataset = plan.input("dataset")
+    if has_labels(plan.workspace, dataset, split):
+        true = open_input(plan.workspace, dataset, split, "label_ids")["label_ids"]
+        for comparison, name in _AGAINST_TRUE.items():
+            if f"{split}.{name}" in plan.inputs:
+                yield comparison, true, _maps(plan, split, name)
+    yield "cycle", _maps(plan, split, "predicted"), _maps(plan, split, "cycle")
+
+
+def _maps(plan: Plan, split: str, name: str) -> SplitArray:
+    return open_input(plan.workspace, plan.input(f"{split}.{name}"), split, "label_ids")["label_ids"]
+
+
+def _in_short(summary: dict[str, Any]) -> dict[str, Any]:
+    """Split → comparison → the figures that a list of artifacts shows."""
+    return {
+        split: {
+            comparison: {name: row["ids"][name] for name in ("pixel_accuracy", "miou")}
+            for comparison, row in comparisons.items()
+        }
+        for split, comparisons in summary["splits"].items()
+    }

@@ -1,0 +1,40 @@
+"""What all tests share: Prefect set up for tests, and its harness, started once a session when one asks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+# read when Prefect is imported, so they are here before any test module is
+os.environ.update(
+    PREFECT_LOGGING_LEVEL="WARNING",
+    PREFECT_SERVER_ANALYTICS_ENABLED="false",
+    DO_NOT_TRACK="1",
+    # a busy machine takes longer than the 20 s of the default
+    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="120",
+)
+# a server or a workspace of whoever runs the tests is none of theirs
+for name in ("PREFECT_API_URL", "SEGSPADE_WORKSPACE", "SEGSPADE_DEBUG"):
+    os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session")
+def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a Prefect server for tests; 17 s to start. Tests that use it are marked `prefect`."""
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        PREFECT_LOCAL_STORAGE_PATH,
+        temporary_settings,
+    )
+    from prefect.testing.utilities import prefect_test_harness
+
+    # the heartbeat costs a second at the end of every flow run
+    settings = {
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+        PREFECT_LOCAL_STORAGE_PATH: tmp_path_factory.mktemp("prefect-results"),
+    }
+    with prefect_test_harness(server_startup_timeout=120), temporary_settings(settings):
+        yield str(PREFECT_API_URL.value())

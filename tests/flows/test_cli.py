@@ -1,0 +1,260 @@
+"""`segspade`: exit statuses, one clear sentence for bad input, and answers at once where nothing is run."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from flows.cli import app
+from flows.cli.options import load_run_config, parse_splits
+from segspade_core.errors import InputError
+from storage.store import Store
+
+ROOT = Path(__file__).parent.parent.parent
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "configs").glob("*.yaml"))]
+
+
+CITYSCAPES = str(ROOT / "configs" / "cityscapes.yaml")
+
+
+def error_of(*arguments: str | Path) -> tuple[int, str]:
+    """Exit status and what is written to standard error."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert "Traceback" not in result.stderr
+    return result.exit_code, " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("minicity", "out", "--size", "25x"), "error: options: size: size '25x' is not HEIGHTxWIDTH"),
+        (("minicity", "out", "--train", "-1"), "options: train: Input should be greater than or equal to 0"),
+        (("run", "nothing.yaml"), "error: nothing.yaml: cannot be read (No such file or directory)"),
+        (
+            ("score", "a", "b", "c", "--split", "vall"),
+            "--split vall: there is no such split; there are train",
+        ),
+        (("segment", "a", "b", "-w", "nowhere"), "error: nowhere: there is no workspace; name another with"),
+        (("artifacts", "list", "-w", "nowhere"), "error: nowhere: there is no workspace"),
+        (("alias", "set", "production", "abcd", "-w", "."), "'production' is not kind/alias, such as"),
+        (
+            ("artifacts", "list", "models", "-w", "."),
+            "'models' is no kind of artifact; the kinds are minicity",
+        ),
+        (("artifacts", "show", "abcd", "-w", "."), "'abcd' is not in"),
+        (
+            ("train-segmenter", "abcd", "--set", "epoch=5", "-w", "."),
+            "--set: epoch: there is no such setting",
+        ),
+        (("train-segmenter", "abcd", "--set", "epochs", "-w", "."), "--set epochs: not KEY=VALUE, such as"),
+        (("ingest", ".", "--layout", "kitti", "--size", "32x64"), "options: layout: Input should be"),
+        (("demo", "--wrokspace", "x"), "No such option: --wrokspace"),
+        (("dmeo",), "No such command 'dmeo'"),
+        (("run", CITYSCAPES), "error: data/cityscapes: there is no such file or folder; give the dataset's"),
+        (
+            ("run", CITYSCAPES, "--set", "source.path=."),
+            "latest_net_G.pth: no such file; generator.weights is",
+        ),
+        (
+            ("import-generator", "no.pth"),
+            "error: no.pth: no such file; generator.weights is 'shipped:minicity'",
+        ),
+        (
+            ("ingest", "no", "--layout", "camvid", "--size", "32x64"),
+            "error: no: there is no such file or folder",
+        ),
+        (("ui", "--port", "0"), "Invalid value for '--port'"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_status_2(
+    arguments: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, error = error_of(*arguments)
+    assert status == 2
+    assert message in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_workspace_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    status, error = error_of("demo", "-w", tmp_path / "file")
+    assert (status, "no workspace can be made there (File exists)" in error) == (2, True)
+
+
+def test_a_server_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    status, error = error_of("run", ROOT / "configs" / "minicity.yaml", "-w", tmp_path)
+    assert status == 2
+    assert "PREFECT_API_URL is http://127.0.0.1:9/api, but nothing answers there" in error
+
+
+def test_unknown_keys_in_a_config_are_all_named(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text((ROOT / "configs/minicity.yaml").read_text() + "reprot: {}\n")
+    with pytest.raises(InputError) as caught:
+        load_run_config(path, ["segmenter.epoch=3", "source.city.train=-5"])
+    lines = str(caught.value).splitlines()
+    assert f"{path}: segmenter.epoch: there is no such setting (given: 3)" in lines
+    assert f"{path}: reprot: there is no such setting" in lines
+    assert any("source.city.train: Input should be greater than or equal to 0" in line for line in lines)
+
+
+def test_settings_reach_the_config() -> None:
+    settings = ["segmenter.epochs=3", "evaluate.limit.val=2", "ingest.size=128x256", "report.title=One: two"]
+    config = load_run_config(ROOT / "configs/minicity.yaml", settings)
+    assert config.segmenter.epochs == 3
+    assert config.report.title == "One: two"
+    assert config.evaluate.limit == {"train": 32, "val": 2}
+    assert config.ingest.size == (128, 256)
+    assert parse_splits(["val", "train", "val"]) == ("val", "train")
+
+
+def test_a_fault_of_ours_has_status_1_and_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Store, "refs", lambda *_: 1 / 0)
+    result = CliRunner().invoke(app, ["artifacts", "list", "-w", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "Traceback" in result.stderr
+    assert "ZeroDivisionError: this is a fault of SegSPADE's; please report it" in result.stderr
+
+
+def test_a_package_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "tasks.exporting", None)
+    monkeypatch.setattr(Store, "resolve", lambda *_, **__: _raise(ModuleNotFoundError(name="zarr")))
+    status, error = error_of("export", "abcd", tmp_path / "out", "-w", tmp_path)
+    assert (status, error) == (1, "error: zarr is not installed; `segspade doctor` shows what is missing")
+
+
+def test_a_full_disk_is_told_plainly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = OSError(28, "No space left on device", "workspace/artifacts")
+    monkeypatch.setattr(Store, "resolve", lambda *_, **__: _raise(full))
+    status, error = error_of("artifacts", "show", "abcd", "-w", tmp_path)
+    assert (status, error) == (
+        2,
+        "error: workspace/artifacts: No space left on device; mend that and run it again",
+    )
+
+
+def _raise(error: Exception) -> Any:
+    raise error
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_documented_commands_are_commands(path: Path) -> None:
+    """Fault: README names an option that is called otherwise by now."""
+    group = typer.main.get_command(app)
+    text = path.read_text()
+    found = [line for block in re.findall(r"```\w*\n(.*?)```", text, re.S) for line in block.splitlines()]
+    found += re.findall(r"`(segspade [^`]*)`", text) + re.findall(r"^    (segspade .*)$", text, re.M)
+    for line in found:
+        words = shlex.split(line.removeprefix("$ ").removeprefix(".venv/bin/"), comments=True)
+        if words[:1] == ["segspade"] and not {"…", "[", "|"} & set(line):
+            _parse(group, words[1:], line)
+
+
+def _parse(command: Any, words: list[str], line: str) -> None:
+    while hasattr(command, "commands") and words and not words[0].startswith("-"):
+        assert words[0] in command.commands, f"{line}: there is no '{words[0]}'"
+        command, words = command.commands[words[0]], words[1:]
+    known = {option for parameter in command.params for option in parameter.opts + parameter.secondary_opts}
+    for word in words:
+        if word.startswith("-") and word != "--help":
+            assert word.partition("=")[0] in known, f"{line}: there is no option {word}"
+
+
+@pytest.mark.prefect
+class TestReading:
+    """Commands that only read, on a real workspace and as a person types them."""
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            "artifacts list --json",
+            "artifacts show segmenter/tiny --json",
+            "artifacts lineage report/tiny",
+            "artifacts verify scores/tiny",
+            "artifacts gc --json",
+            "alias list --json",
+            "doctor --json",
+            "export scores/tiny OUT",
+            "export dataset/tiny OUT --split val",
+        ],
+    )
+    def test_they_answer_at_once_without_prefect_or_torch(
+        self, made: Path, tmp_path: Path, words: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import subprocess
+        import sys
+
+        arguments = [*words.replace("OUT", str(tmp_path / "out")).split(), "-w", str(made)]
+        script = (
+            "import sys, time, resource\nfrom flows.cli import app\nsys.argv = ['segspade', *sys.argv[1:]]\n"
+            "try:\n    app()\nexcept SystemExit as end:\n    status = end.code\n"
+            "used = resource.getrusage(resource.RUSAGE_SELF)\n"
+            "heavy = {'torch', 'prefect', 'distributed', 'torchvision', 'matplotlib'} & set(sys.modules)\n"
+            "print(status, sorted(heavy), used.ru_utime + used.ru_stime, file=sys.stderr)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script, *arguments], capture_output=True, text=True, cwd=ROOT, timeout=60
+        )
+        status, heavy, seconds = re.fullmatch(
+            r"(\S+) (\[.*\]) ([\d.]+)", done.stderr.splitlines()[-1]
+        ).groups()  # type: ignore[union-attr]
+        assert (status, heavy) == ("0", "[]"), done.stderr
+        # of the processor, as others may use it too: 1.5 s is what a person may wait on an idle machine
+        assert float(seconds) < 3
+        if "--json" in words:
+            json.loads(done.stdout)
+
+    def test_a_flipped_byte_is_found_and_has_status_3(self, made: Path, tmp_path: Path) -> None:
+        workspace = shutil.copytree(made, tmp_path / "workspace")
+        (model,) = workspace.glob("artifacts/segmenter/*/model.safetensors")
+        content = bytearray(model.read_bytes())
+        content[len(content) // 2] ^= 1
+        model.write_bytes(content)
+        status, error = error_of("artifacts", "verify", "-w", workspace)
+        assert status == 3
+        assert f"{model.parent.name}/model.safetensors: altered" in error
+        assert "1 problems" in error
+
+    def test_summary_tells_scores_stages_report_and_what_comes_next(
+        self, made: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from flows.cli.summary import summarise_run
+
+        monkeypatch.setenv("COLUMNS", "160")
+        report = Store(made).resolve("report/tiny")
+        summarise_run(made, report, "http://127.0.0.1:4200", demo=True)
+        text = capsys.readouterr().out
+        for words in ("painted true", "train-segmenter", str(Store(made).path(report) / "report.html")):
+            assert words in text
+        assert f"segspade ui --workspace {made}" in text
+        assert "http://127.0.0.1:4200" in text
+        summarise_run(made, report, "http://127.0.0.1:4200", as_json=True)
+        found = json.loads(capsys.readouterr().out)
+        assert found["report"] == str(report)
+        assert Path(found["page"]).exists()
+        assert set(found["scores"]["splits"]) == {"train", "val"}
+        assert [stage["stage"] for stage in found["stages"]][-2:] == ["score", "report"]
+
+
+@pytest.mark.prefect
+def test_a_stage_prints_its_reference_alone(made: Path, prefect_api: str, segspade: Any) -> None:
+    """For scripts: `ref=$(segspade segment …)`. The score command takes what is made of a split as it is."""
+    names = ["dataset/tiny", "segmenter/tiny", "generator/tiny"]
+    began = time.monotonic()
+    done = segspade("score", *names, "--split", "train", "--split", "val", "-w", made, api=prefect_api)
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - began < 60
+    assert done.stdout.strip() == str(Store(made).resolve("scores/tiny"))

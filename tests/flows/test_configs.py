@@ -1,0 +1,71 @@
+"""The configs that come with the project: each is one whole run, and says what its comments say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flows.cli.options import load_run_config
+from flows.cli.summary import shipped_config
+from segspade_core.config import GeneratorConfig, GeneratorImportConfig, MinicitySource, RunConfig
+from segspade_core.errors import InputError
+
+CONFIGS = Path(__file__).parent.parent.parent / "configs"
+PREFECT = CONFIGS.parent / "prefect.yaml"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_config_is_a_run_named_after_its_file(path: Path) -> None:
+    assert load_run_config(path, []).name == path.stem
+
+
+def test_cityscapes_is_the_reference_study() -> None:
+    config = load_run_config(CONFIGS / "cityscapes.yaml", [])
+    segmenter = config.segmenter
+    assert (segmenter.encoder, segmenter.weights, segmenter.num_classes) == ("resnet34", "imagenet", 34)
+    assert (segmenter.epochs, segmenter.batch, segmenter.lr) == (25, 32, 1e-4)
+    assert (segmenter.lr_schedule, segmenter.weight_decay) == ("constant", 0.0)
+    assert config.ingest.size == (256, 512)
+    assert isinstance(config.generator, GeneratorImportConfig)
+    assert config.generator.weights == "weights/latest_net_G.pth"
+
+
+def test_the_demo_needs_no_network_and_uses_the_shipped_generator() -> None:
+    config = load_run_config(shipped_config("minicity.yaml"), [])
+    assert isinstance(config.source, MinicitySource)
+    assert config.source.city.size == config.ingest.size  # drawn, and not made larger or smaller
+    assert config.segmenter.weights == "none"
+    assert isinstance(config.generator, GeneratorImportConfig)
+    assert config.generator.weights == "shipped:minicity"
+
+
+def test_the_shipped_generator_is_trained_on_other_streets_than_the_demo() -> None:
+    demo = load_run_config(CONFIGS / "minicity.yaml", [])
+    training = load_run_config(CONFIGS / "minicity-generator.yaml", [])
+    assert isinstance(training.generator, GeneratorConfig)
+    assert isinstance(demo.source, MinicitySource)
+    assert isinstance(training.source, MinicitySource)
+    assert training.source.city.seed != demo.source.city.seed
+
+
+def test_a_config_that_does_not_come_with_the_project_is_refused() -> None:
+    with pytest.raises(
+        InputError, match=r"^nothing\.yaml: no such config comes with SegSPADE; there are camvid"
+    ):
+        shipped_config("nothing.yaml")
+
+
+def test_deployments_name_flows_that_are_there_and_parameters_that_fit() -> None:
+    from importlib import import_module
+
+    document = yaml.safe_load(PREFECT.read_text())
+    names = {deployment["name"] for deployment in document["deployments"]}
+    assert names == {"pipeline", "ingest", "segment-split", "synthesize-split", "cycle-report"}
+    for deployment in document["deployments"]:
+        module, _, name = deployment["entrypoint"].rpartition(".")
+        flow = getattr(import_module(module), name)
+        assert set(deployment.get("parameters", {})) <= set(flow.parameters.properties), deployment["name"]
+    (pipeline,) = (each for each in document["deployments"] if each["name"] == "pipeline")
+    RunConfig.model_validate(pipeline["parameters"]["config"])

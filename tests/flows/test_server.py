@@ -1,0 +1,124 @@
+"""The workspace's own Prefect server: found again, and gone when nobody uses it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from flows import server
+from flows.server import ServerRecord, find_server, serving, stop_server
+from flows.server_process import clients
+from segspade_core.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `serving` sets for this process is gone after the test."""
+    for name in ("PREFECT_HOME", "PREFECT_API_URL", "PREFECT_API_REQUEST_TIMEOUT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+
+
+def record(workspace: Path, process: psutil.Process) -> None:
+    folder = workspace / ".prefect"
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"api": "http://127.0.0.1:9/api", "pid": process.pid, "created": process.create_time()}
+    (folder / "server.json").write_text(json.dumps(content))
+
+
+def test_a_record_of_a_server_that_does_not_answer_is_none(tmp_path: Path) -> None:
+    assert find_server(tmp_path) is None
+    record(tmp_path, psutil.Process())
+    assert find_server(tmp_path) is None
+    (tmp_path / ".prefect" / "server.json").write_text('{"api": ')
+    assert find_server(tmp_path) is None
+    assert not stop_server(tmp_path)
+
+
+def test_a_pid_that_was_given_to_another_is_not_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault: `segspade ui --stop` ends a process of somebody else's."""
+    monkeypatch.setattr(server, "_answers", lambda _api: True)
+    record(tmp_path, psutil.Process())
+    assert find_server(tmp_path) == ServerRecord(
+        "http://127.0.0.1:9/api", os.getpid(), psutil.Process().create_time()
+    )
+    content = json.loads((tmp_path / ".prefect" / "server.json").read_text())
+    (tmp_path / ".prefect" / "server.json").write_text(json.dumps({**content, "created": 1.0}))
+    assert find_server(tmp_path) is None
+
+
+def test_clients_that_died_do_not_count(tmp_path: Path) -> None:
+    folder = tmp_path / ".prefect" / "clients"
+    folder.mkdir(parents=True)
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        created = psutil.Process(gone.pid).create_time()
+    (folder / str(gone.pid)).write_text(json.dumps(created))
+    (folder / str(os.getpid())).write_text(json.dumps(psutil.Process().create_time()))
+    assert clients(tmp_path) == 1
+    assert [path.name for path in folder.iterdir()] == [str(os.getpid())]
+
+
+def test_a_port_that_is_taken_is_said_to_be(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with (
+            pytest.raises(
+                InputError, match=rf"^--port {port}: cannot be had \(Address already in use\); give"
+            ),
+            serving(tmp_path, lambda _: None, port=port),
+        ):
+            pass
+
+
+def test_a_server_that_wants_a_password_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault: with PREFECT_API_AUTH_STRING every run is refused before Prefect can say who asks."""
+    import urllib.error
+    from email.message import Message
+
+    def refuse(*_: object, **__: object) -> None:
+        raise urllib.error.HTTPError("http://there/api/health", 401, "who are you?", Message(), None)
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    assert server._is_reachable("http://there/api")
+    assert not server._answers("http://there/api")
+    monkeypatch.undo()
+    assert not server._is_reachable("nonsense")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_a_server_is_started_once_found_again_and_ends_when_nobody_uses_it(tmp_path: Path) -> None:
+    said: list[str] = []
+    with serving(tmp_path, said.append) as first:
+        assert os.environ["PREFECT_API_URL"] == first.api
+    assert "PREFECT_API_URL" not in os.environ
+    process = psutil.Process(first.pid)
+    try:
+        with serving(tmp_path, said.append) as second:
+            assert second == first
+        assert len(said) == 1
+        assert stop_server(tmp_path)
+    finally:
+        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            process.kill()
+    assert find_server(tmp_path) is None
+    # one that waits for a second only, started as the first was, ends by itself
+    script = "import sys, pathlib\nfrom flows.server_process import serve\n"
+    script += "serve(pathlib.Path(sys.argv[1]), int(sys.argv[2]), idle_s=1)"
+    port = first.api.rpartition(":")[2].partition("/")[0]
+    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path), port]) as idle:
+        began = time.monotonic()
+        assert idle.wait(timeout=120) == 0
+        assert time.monotonic() - began < 120

@@ -1,0 +1,93 @@
+"""What the run's page shows, and that nothing happens outside of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from segspade_core.config import ReportConfig, ScoreConfig
+from storage.refs import ArtifactRef
+from tasks import run_page
+from tasks.reporting import plan_report, write_report
+from tasks.scoring import plan_score, score
+from tasks.stage import commit, making
+
+
+@pytest.fixture
+def scores(hand_made: Any, parts_run_here: None) -> ArtifactRef:
+    plan = plan_score(hand_made.workspace, hand_made.journeys, ScoreConfig(splits=("train", "test")))
+    with making(plan) as work:
+        return commit.fn(plan, work, **score(plan)).ref
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What would be sent to Prefect."""
+    sent: list[dict[str, Any]] = []
+    for name in ("create_table_artifact", "create_markdown_artifact", "create_link_artifact"):
+        monkeypatch.setattr(run_page, name, lambda **fields: sent.append(fields))
+    return sent
+
+
+@pytest.fixture
+def in_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_page.FlowRunContext, "get", lambda: object())
+
+
+@pytest.mark.usefixtures("in_a_run")
+def test_scores_are_a_row_for_each_split_and_comparison(
+    hand_made: Any, scores: ArtifactRef, shown: list[dict[str, Any]]
+) -> None:
+    run_page.show_scores(hand_made.workspace, scores)
+    (table,) = shown
+    assert table["key"] == "scores"
+    assert [(row["split"], row["comparison"]) for row in table["table"]] == [
+        ("train", "segmenter"),
+        ("train", "painted_true"),
+        ("train", "painted_predicted"),
+        ("train", "cycle"),
+        ("test", "cycle"),
+    ]
+    assert all(row["pixel accuracy"].endswith("%") for row in table["table"])
+    assert "boundary F1" in table["table"][3]
+    assert "boundary F1" not in table["table"][0]
+
+
+@pytest.mark.usefixtures("in_a_run")
+def test_samples_stay_below_what_the_page_takes(
+    hand_made: Any, scores: ArtifactRef, shown: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault: the limit holds for each split, and the page of two is twice as long."""
+    monkeypatch.setattr(run_page, "URI_LIMIT_BYTES", 12_000)
+    run_page.show_samples(hand_made.workspace, scores)
+    (panel,) = shown
+    assert panel["key"] == "samples"
+    assert len(panel["markdown"]) < 12_000
+    assert panel["markdown"].count("](data:image/jpeg;base64,") == 2
+    # the test split has no true maps, so it has no column for them
+    assert panel["markdown"].count("true map") == 1
+
+
+@pytest.mark.usefixtures("in_a_run")
+def test_report_is_linked_and_its_path_told(
+    hand_made: Any, scores: ArtifactRef, shown: list[dict[str, Any]]
+) -> None:
+    plan = plan_report(hand_made.workspace, scores, ReportConfig(samples=1))
+    with making(plan) as work:
+        report = commit.fn(plan, work, **write_report.fn(plan)).ref
+    run_page.show_report(hand_made.workspace, report)
+    (link,) = shown
+    page = hand_made.workspace / "artifacts" / "report" / report.key / "report.html"
+    assert page.exists()
+    assert link["link"] == page.as_uri()
+    assert str(page) in link["description"]
+
+
+def test_nothing_happens_outside_of_a_run(
+    hand_made: Any, scores: ArtifactRef, shown: list[dict[str, Any]]
+) -> None:
+    run_page.show_scores(hand_made.workspace, scores)
+    run_page.show_samples(hand_made.workspace, scores)
+    run_page.show_report(hand_made.workspace, scores)
+    assert shown == []

@@ -1,0 +1,165 @@
+"""The training process: what it says is told on, and how it ends is never lost."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from handmade import commit, maps, photographs
+
+from segspade_core.config import RuntimeConfig, SegmenterConfig
+from segspade_core.errors import InputError, TrainingDiverged
+from tasks import training
+from tasks.failures import TrainingEnded
+from tasks.plan import Plan
+from tasks.stage import Work, making
+
+RESULT = {"what": "result", "counts": {"train": 4}, "metrics": {"loss": 0.5}, "device": "cpu"}
+STEP = {"what": "step", "epoch": 1, "epochs": 1, "step": 1, "steps": 1, "values": {"loss": 0.5}}
+
+
+@pytest.fixture
+def plan(workspace: Path) -> Plan:
+    arrays = {"image": photographs(1, 4), "label_ids": maps(2, 4)}
+    dataset = commit(workspace, "dataset", splits={"train": arrays})
+    config = SegmenterConfig(encoder="resnet18", weights="none", epochs=2, batch=2)
+    return training.plan_segmenter(workspace, dataset, config, RuntimeConfig(checkpoint_every_steps=1))
+
+
+@pytest.fixture
+def work(plan: Plan) -> Iterator[Work]:
+    with making(plan) as work:
+        yield work
+
+
+def child(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """A child that does as `script` says, in place of the one that trains."""
+    monkeypatch.setattr(training, "COMMAND", [sys.executable, "-c", f"import os, sys\n{script}"])
+
+
+def test_what_the_child_returns_is_returned(plan: Plan, work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    says = "\n".join(json.dumps(message) for message in (STEP, RESULT))
+    child(monkeypatch, f'assert \'"stage":"train-segmenter"\' in sys.stdin.read()\nprint({says!r})')
+    assert training.train.fn(plan, work) == {key: RESULT[key] for key in ("counts", "metrics", "device")}
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [("InputError", InputError), ("TrainingDiverged", TrainingDiverged), ("TrainingStopped", TrainingEnded)],
+)
+def test_failures_keep_their_kind(
+    plan: Plan, work: Work, monkeypatch: pytest.MonkeyPatch, kind: str, error: type[Exception]
+) -> None:
+    """The kind decides the exit status."""
+    failure = json.dumps({"what": "failure", "kind": kind, "message": "it went wrong"})
+    child(monkeypatch, f"sys.stdin.read()\nprint({failure!r})\nsys.exit(2)")
+    with pytest.raises(error, match=r"^it went wrong$"):
+        training.train.fn(plan, work)
+
+
+def test_a_child_that_is_killed_is_told_with_what_it_wrote(
+    plan: Plan, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child(
+        monkeypatch,
+        "sys.stdin.read()\nsys.stderr.write('out of memory?')\nsys.stderr.flush()\nos.kill(os.getpid(), 9)",
+    )
+    with pytest.raises(
+        TrainingEnded,
+        match=r"^the training process was ended by SIGKILL; run the same again to go on from its last "
+        r"checkpoint\nout of memory\?$",
+    ):
+        training.train.fn(plan, work)
+
+
+def test_who_is_interrupted_lets_the_child_save_and_waits_for_it(
+    plan: Plan, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault: the parent leaves, and its successor waits for a child that nobody knows."""
+    script = f"""
+import signal, time
+def save(*_):
+    open({str(plan.staging / "saved")!r}, 'w').close()
+    sys.exit(0)
+signal.signal(signal.SIGTERM, save)
+sys.stdin.read()
+print({json.dumps(STEP)!r}, flush=True)
+time.sleep(60)
+"""
+    child(monkeypatch, script)
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "_show", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        training.train.fn(plan, work)
+    assert (plan.staging / "saved").exists()
+
+
+def test_weights_count_by_their_content(workspace: Path, plan: Plan, tmp_path: Path) -> None:
+    dataset = plan.input("dataset")
+    for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
+        (tmp_path / name).write_bytes(content)
+    keys = [
+        training.plan_segmenter(workspace, dataset, SegmenterConfig(weights=str(tmp_path / name))).key
+        for name in ("a", "b", "c")
+    ]
+    assert keys[0] == keys[1] != keys[2]
+    with pytest.raises(InputError, match=r"no such file; segmenter\.weights is 'imagenet', 'none' or a file"):
+        training.plan_segmenter(workspace, dataset, SegmenterConfig(weights=str(tmp_path / "d")))
+
+
+@pytest.mark.slow
+def test_the_real_child_stops_with_its_parent_and_resumes_to_the_same_bytes(
+    plan: Plan, tmp_path: Path
+) -> None:
+    """A parent killed with -9 takes its child along, after a checkpoint; the next one ends as if unbroken."""
+    whole = _train_whole(plan)
+    with subprocess.Popen([sys.executable, "-c", PARENT, plan.model_dump_json()]) as parent:
+        try:
+            _wait_for(lambda: any((plan.staging / "checkpoints").glob("*")))
+        finally:
+            parent.kill()
+    # the child holds the lock as long as it lives: to get it means that it is gone
+    with making(plan) as work:
+        training.train.fn(plan, work)
+        assert _weights(plan) == whole
+
+
+def _train_whole(plan: Plan) -> dict[str, bytes]:
+    with making(plan) as work:
+        training.train.fn(plan, work)
+        whole = _weights(plan)
+    shutil.rmtree(plan.staging)
+    return whole
+
+
+def _weights(plan: Plan) -> dict[str, bytes]:
+    names = ("model.safetensors", "last.safetensors", "steps.parquet", "epochs.parquet")
+    return {name: (plan.staging / name).read_bytes() for name in names}
+
+
+PARENT = """
+import sys
+from tasks import training
+from tasks.plan import Plan
+from tasks.stage import making
+plan = Plan.model_validate_json(sys.argv[1])
+with making(plan) as work:
+    training.train.fn(plan, work)
+"""
+
+
+def _wait_for(done: Any, timeout_s: float = 60) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not done():
+        assert time.monotonic() < deadline, "nothing happened"
+        time.sleep(0.02)
