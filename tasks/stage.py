@@ -20,6 +20,7 @@ from prefect.exceptions import MissingContextError
 from prefect.futures import as_completed
 from prefect.states import Completed
 
+from storage.files import put_bytes
 from storage.refs import ArtifactRef
 from storage.store import Staging
 from tasks.plan import Part, Plan, StoredArtifact
@@ -71,12 +72,34 @@ class Work:
 
     def __init__(self, staging: Staging | None) -> None:
         self.staging = staging
-        self.started = time.monotonic()
+        self._started = time.monotonic()
+        self._before = _seconds_before(staging)
 
     @property
     def is_done(self) -> bool:
         """Whether the artifact is committed already, so that nothing is left to do but to say so."""
         return self.staging is None
+
+    @property
+    def seconds(self) -> float:
+        """Time that went into the artifact, in this run and in those before it that were cut short."""
+        return self._before + time.monotonic() - self._started
+
+    def keep_time(self) -> None:
+        """Note the time for a run that goes on from here; nothing is noted before anything was made."""
+        if self.staging is not None and any(self.staging.path.glob("*")):
+            put_bytes(self.staging.path / _CLOCK, f"{self.seconds:.1f}".encode())
+
+
+# among the markers: it is of use only until the artifact is committed
+_CLOCK = "done/seconds"
+
+
+def _seconds_before(staging: Staging | None) -> float:
+    try:
+        return 0.0 if staging is None else float((staging.path / _CLOCK).read_text())
+    except (OSError, ValueError):
+        return 0.0
 
 
 @contextmanager
@@ -87,7 +110,12 @@ def making(plan: Plan) -> Iterator[Work]:
         yield Work(None)
         return
     with store.writer(plan.ref, on_wait=tell) as staging:
-        yield Work(staging)
+        work = Work(staging)
+        try:
+            yield work
+        except BaseException:
+            work.keep_time()
+            raise
 
 
 def map_parts(part_task: Any, plan: Plan, parts: Sequence[Part], **columns: Sequence[Any]) -> list[Any]:
@@ -159,7 +187,7 @@ def commit(
         inputs=plan.inputs,
         counts=counts or {},
         metrics=metrics or {},
-        seconds=time.monotonic() - work.started,
+        seconds=work.seconds,
         device=device,
     )
     return StoredArtifact(workspace=plan.workspace, ref=plan.ref)

@@ -97,6 +97,8 @@ def train(plan: Plan, work: Work) -> dict[str, Any]:
                 failure = message
             else:
                 _show(message, bar)
+                if message["what"] == "epoch":
+                    work.keep_time()
         code = process.wait()
     if failure is not None:
         kinds: dict[str, type[Exception]] = {"InputError": InputError, "TrainingDiverged": TrainingDiverged}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -163,3 +164,19 @@ def _wait_for(done: Any, timeout_s: float = 60) -> None:
     while not done():
         assert time.monotonic() < deadline, "nothing happened"
         time.sleep(0.02)
+
+
+def test_seconds_add_up_over_runs_that_were_cut_short(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault: the manifest of a training that was resumed tells the time of its last piece only."""
+    epoch = {"what": "epoch", "epoch": 1, "epochs": 2, "values": {"loss": 0.5}}
+    child(monkeypatch, f"sys.stdin.read()\nprint({json.dumps(epoch)!r}, flush=True)\nos.kill(os.getpid(), 9)")
+    for least in (100.0, 200.0):
+        with contextlib.suppress(TrainingEnded), making(plan) as work:
+            work._started -= 100  # as if it had begun so much earlier
+            training.train.fn(plan, work)
+        with making(plan) as work:
+            assert least <= work.seconds < least + 90
+    kept = plan.staging / "done" / "seconds"
+    kept.write_text("no number")
+    with making(plan) as work:
+        assert work.seconds < 90

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from segspade_core.errors import WeightsError
+
+FOLDER = Path(__file__).parent  # of a checkout: where `tasks.shipping` puts what ships
 
 
 def shipped_weights(name: str) -> tuple[bytes, dict[str, Any]]:

@@ -13,7 +13,8 @@ from segspade_core.spade.semantics import instance_edges
 
 HEIGHT, WIDTH, COUNT = 24, 40, 6
 RANDOM = np.random.default_rng(5)
-LABEL_IDS = RANDOM.integers(4, 34, (COUNT, HEIGHT, WIDTH), dtype=np.uint8)
+# patches: in noise every pixel would be an edge
+LABEL_IDS = RANDOM.integers(4, 34, (COUNT, HEIGHT // 4, WIDTH // 4), dtype=np.uint8).repeat(4, 1).repeat(4, 2)
 # the photograph tells its own place: red is the row, green the column, blue the label
 ROWS, COLUMNS = np.mgrid[:HEIGHT, :WIDTH].astype(np.uint8)
 IMAGES = np.stack([np.stack([ROWS, COLUMNS, label_ids], axis=-1) for label_ids in LABEL_IDS])

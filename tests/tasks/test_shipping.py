@@ -1,0 +1,67 @@
+"""What ships is what was trained, small, and tells where it comes from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from handmade import commit
+
+from segspade_core.config import GeneratorArchitecture
+from segspade_core.spade import load_generator, pack_generator
+from segspade_core.spade.generator import Generator
+from segspade_core.spade.semantics import build_semantics
+from storage.aliases import Aliases
+from tasks.shipping import ship
+
+ARCHITECTURE = GeneratorArchitecture(width=4, max_channels=16, hidden=8, upsamplings=5)
+
+
+def _put(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+
+
+def test_a_trained_generator_ships_with_its_manifest(workspace: Path, tmp_path: Path) -> None:
+    """Fault: the weights of another artifact, or a manifest without config, data, seconds or scores."""
+    torch.manual_seed(0)
+    semantics = build_semantics(
+        torch.randint(4, 34, (2, 32, 64)), torch.zeros(2, 1, 32, 64), ARCHITECTURE.num_labels
+    )
+    trained = Generator(ARCHITECTURE)
+    with torch.no_grad():
+        for _ in range(20):  # batch statistics and spectral norms as training leaves them
+            trained(semantics)
+    trained.eval()
+    weights = pack_generator(trained)
+    dataset = commit(workspace, "dataset", write=lambda folder: _put(folder / "a.txt", b"a"))
+    generator = commit(
+        workspace,
+        "generator",
+        write=lambda folder: _put(folder / "model.safetensors", weights),
+        dataset=dataset,
+    )
+    other = commit(
+        workspace, "generator", "other", write=lambda folder: _put(folder / "model.safetensors", b"another")
+    )
+    summary = {"splits": {"val": {"cycle": {"ids": {"pixel_accuracy": 0.9}}}}}
+    content = json.dumps(summary).encode()
+    scores = commit(workspace, "scores", write=lambda folder: _put(folder / "scores.json", content))
+    aliases = Aliases(workspace)
+    aliases.set("generator", "a-run", generator.key)
+    aliases.set("generator", "another", other.key)
+    aliases.set("scores", "a-run", scores.key)
+
+    ship(workspace, "a-run", "small", tmp_path)
+
+    packed = (tmp_path / "small.safetensors").read_bytes()
+    assert len(packed) < 0.7 * len(weights)
+    shipped = load_generator(packed)
+    with torch.inference_mode():
+        # float16 has 11 bits of mantissa
+        torch.testing.assert_close(shipped(semantics), trained(semantics), atol=2e-2, rtol=0)
+    about = json.loads((tmp_path / "small.json").read_text())
+    assert about["key"] == generator.key
+    assert {"config", "seconds", "device", "packages"} <= set(about)
+    assert [each["key"] for each in about["made_from"]] == [dataset.key]
+    assert about["scores"]["splits"] == summary["splits"]
