@@ -28,6 +28,7 @@ from segspade_core.errors import InputError
 
 START_S = 180
 HOST = "127.0.0.1"
+_COMMAND = [sys.executable, "-m", "flows.server_process"]
 
 
 # servers that outlive this process on purpose: Python warns of a child that is forgotten while it runs
@@ -203,14 +204,17 @@ def _start(workspace: Path, say: Callable[[str], None], port: int | None) -> Ser
         say("Starting the workspace's Prefect server (once; it stays for the next commands) …")
         with _log_path(workspace).open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "flows.server_process", str(workspace.absolute()), str(port)],
+                [*_COMMAND, str(workspace.absolute()), str(port), str(lock.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C in the terminal is not meant for the server
+                # it keeps the lock until it is up: when this process is killed, the next waits for the server
+                # that is coming, in place of starting another
+                pass_fds=(lock.fileno(),),
             )
         _started.append(process)
-        return _wait_until_up(workspace, process, port)
+        return _wait_until_up(workspace, process)
 
 
 def _port(wanted: int | None) -> int:
@@ -226,15 +230,12 @@ def _port(wanted: int | None) -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_until_up(workspace: Path, process: subprocess.Popen[bytes], port: int) -> ServerRecord:
-    record = ServerRecord(f"http://{HOST}:{port}/api", process.pid, psutil.Process(process.pid).create_time())
+def _wait_until_up(workspace: Path, process: subprocess.Popen[bytes]) -> ServerRecord:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and process.poll() is None:
-        if _answers(record.api):
-            path = _record_path(workspace)
-            path.with_suffix(".new").write_text(json.dumps(asdict(record)))
-            path.with_suffix(".new").replace(path)
-            return record
+        found = find_server(workspace)
+        if found is not None:
+            return found
         time.sleep(0.2)
     if process.poll() is None:
         process.terminate()
@@ -242,3 +243,12 @@ def _wait_until_up(workspace: Path, process: subprocess.Popen[bytes], port: int)
         f"the Prefect server of this workspace did not start; its log is {_log_path(workspace)}. "
         "Mend what it names, or set PREFECT_API_URL to a server of your own."
     )
+
+
+def write_record(workspace: Path, api: str) -> None:
+    """Say that this process is the workspace's server, now that it answers at `api`."""
+    process = psutil.Process()
+    record = ServerRecord(api, process.pid, process.create_time())
+    path = _record_path(workspace)
+    path.with_suffix(".new").write_text(json.dumps(asdict(record)))
+    path.with_suffix(".new").replace(path)

@@ -1,4 +1,4 @@
-"""The process of a workspace's Prefect server: `python -m flows.server_process WORKSPACE PORT`."""
+"""The process of a workspace's Prefect server: `python -m flows.server_process WORKSPACE PORT LOCK`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ import threading
 import time
 from pathlib import Path
 
-from flows.server import HOST, home_of, is_alive, prepare_environment
+from flows.server import HOST, home_of, is_alive, prepare_environment, write_record
 
 IDLE_S = 15 * 60
 _LOOK_EVERY_S = 5.0
 
 
-def serve(workspace: Path, port: int, idle_s: float = IDLE_S) -> None:
-    """Be the server until no client has been alive for `idle_s`."""
+def serve(workspace: Path, port: int, lock: int | None = None, idle_s: float = IDLE_S) -> None:
+    """Be the server until no client has been alive for `idle_s`.
+
+    Args:
+        lock: descriptor of the lock on starting a server, closed as soon as this one is up.
+    """
     prepare_environment(workspace)
     api = f"http://{HOST}:{port}/api"
     # the server tells its pages where it is: with another port than 4200 they would be empty
@@ -31,6 +35,12 @@ def serve(workspace: Path, port: int, idle_s: float = IDLE_S) -> None:
     )
 
     def watch() -> None:
+        while not server.started and not server.should_exit:
+            time.sleep(0.1)
+        if server.started:
+            write_record(workspace, api)
+        if lock is not None:
+            os.close(lock)
         used = time.monotonic()
         while not server.should_exit:
             time.sleep(min(_LOOK_EVERY_S, idle_s))
@@ -62,4 +72,4 @@ def clients(workspace: Path) -> int:
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]), int(sys.argv[2]))
+    serve(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -122,3 +122,23 @@ def test_a_server_is_started_once_found_again_and_ends_when_nobody_uses_it(tmp_p
         began = time.monotonic()
         assert idle.wait(timeout=120) == 0
         assert time.monotonic() - began < 120
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_a_server_whose_starter_was_killed_is_waited_for(tmp_path: Path) -> None:
+    """Fault: every command that is killed while the server comes up leaves a server of its own behind."""
+    script = "import pathlib, sys\nfrom flows.server import serving\n"
+    script += "with serving(pathlib.Path(sys.argv[1]), lambda line: print(line, flush=True)):\n    pass"
+    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE) as starter:
+        assert starter.stdout is not None
+        assert b"Starting" in starter.stdout.readline()
+        time.sleep(0.5)
+        starter.kill()
+    said: list[str] = []
+    try:
+        with serving(tmp_path, said.append) as found:
+            assert said == []
+            assert psutil.Process(found.pid).ppid() != os.getpid()
+    finally:
+        assert stop_server(tmp_path)

@@ -1,0 +1,124 @@
+"""What README says to type is typed here, on a journey small enough for a test."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from flows.cli import app
+from segspade_core.config import MinicityConfig
+from storage.store import Store
+from tasks.minicity_folder import draw_folder
+
+ROOT = Path(__file__).parent.parent.parent
+CAMVID = ROOT.parent / "shared/data/camvid-sample"
+# README's names and sizes → those of the journey in `made`
+SMALLER = {
+    "/minicity": "/tiny",
+    "dataset/…": "dataset/tiny",
+    "--train 160": "--train 4",
+    "--val 32": "--val 2",
+    "256x512": "32x64",
+    "192x384": "32x64",
+    "epochs=8": "epochs=1",
+}
+QUICK = (
+    "segmenter.encoder=resnet18",
+    "segmenter.weights=none",
+    "segmenter.epochs=1",
+    "segmenter.batch=8",
+    "ingest.size=32x64",
+    "runtime.threads=1",
+    "runtime.device=cpu",
+)
+
+pytestmark = pytest.mark.prefect
+
+
+def commands(heading: str) -> list[list[str]]:
+    """The words of every `segspade` line in the code blocks of one section."""
+    section = re.split(r"^## ", (ROOT / "README.md").read_text(), flags=re.M)
+    (text,) = [part for part in section if part.startswith(heading)]
+    lines = re.findall(r"^    (segspade .*)$", text, re.M)
+    assert lines, f"README has no commands under '{heading}'"
+    for large, small in SMALLER.items():
+        lines = [line.replace(large, small) for line in lines]
+    return [shlex.split(line)[1:] for line in lines]
+
+
+@pytest.fixture
+def typed(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefect_api: str
+) -> Iterator[CliRunner]:
+    """A runner in a folder of its own, whose workspace holds the tiny journey."""
+    shutil.copytree(made, tmp_path / "workspace")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PREFECT_API_URL", prefect_api)
+    monkeypatch.setenv("COLUMNS", "200")
+    return CliRunner()
+
+
+def run(runner: CliRunner, words: list[str]) -> Result:
+    result = runner.invoke(app, words)
+    assert result.exit_code == 0, f"{' '.join(words)}\n{result.output}"
+    return result
+
+
+def test_stages_and_artifacts(typed: CliRunner, tmp_path: Path) -> None:
+    """Fault: a command in README takes other words than README says, or does something else."""
+    printed = {}
+    for words in commands("One stage at a time"):
+        printed[" ".join(words[:2])] = run(typed, words).stdout
+    store = Store(tmp_path / "workspace")
+    for command in ("ingest city/", "train-segmenter dataset/tiny", "import-generator shipped:minicity"):
+        assert store.exists(store.resolve(printed[command].strip().splitlines()[-1]))
+    # these were made by the journey: the stage says what there is
+    for command, kind in {
+        "segment segmenter/tiny": "label_maps",
+        "synthesize generator/tiny": "images",
+        "report scores/tiny": "report",
+    }.items():
+        assert printed[command].startswith(f"{kind}/")
+    assert "segmenter/production" in typed.invoke(app, ["alias", "list"]).stdout
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 2 * 5
+    assert len(list((tmp_path / "city" / "leftImg8bit").rglob("*.png"))) == 6
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CAMVID.exists(), reason="the sample of real frames is not beside the checkout")
+def test_camvid_config_on_real_frames(typed: CliRunner, tmp_path: Path) -> None:
+    """Fault: the config cannot be run as README says; real photographs break a stage."""
+    (words,) = [words for words in commands("Your photographs") if "configs/camvid.yaml" in words]
+    small = [
+        *QUICK,
+        f"source.path={CAMVID}",
+        "generator.generator={width: 4, max_channels: 16, hidden: 4, upsamplings: 5}",
+        "generator.discriminator={width: 4, scales: 1, layers: 2}",
+        "generator.epochs=1",
+        "evaluate.limit={train: 4}",
+    ]
+    run(typed, [words[0], str(ROOT / words[1]), *(f"--set={setting}" for setting in small)])
+    scores = Store(tmp_path / "workspace").resolve("scores/camvid")
+    manifest = Store(tmp_path / "workspace").manifest(scores)
+    assert manifest.counts == {"train": 4, "val": 8}
+    assert set(manifest.metrics["val"]) == {"segmenter", "painted_true", "painted_predicted", "cycle"}
+
+
+@pytest.mark.slow
+def test_cityscapes_config_on_a_drawn_city(typed: CliRunner, tmp_path: Path, tiny_file: Path) -> None:
+    """Fault: the reference study cannot be run as README says."""
+    (words,) = [words for words in commands("Your photographs") if "configs/cityscapes.yaml" in words]
+    draw_folder(MinicityConfig(train=8, val=2, size=(32, 64)), tmp_path / "city")
+    (tmp_path / "city" / "minicity.json").unlink()
+    weights = tiny_file.parent / "generator.safetensors"
+    small = [*QUICK, f"source.path={tmp_path / 'city'}", f"generator.weights={weights}"]
+    run(typed, [words[0], str(ROOT / words[1]), *(f"--set={setting}" for setting in small)])
+    workspace = Store(tmp_path / "workspace")
+    assert workspace.manifest(workspace.resolve("scores/cityscapes")).counts == {"train": 8, "val": 2}
