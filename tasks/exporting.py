@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from segspade_core.errors import InputError
+from segspade_core.figures.panels import overlay
 from segspade_core.labels import ids_to_colours
 from storage.arrays import SplitArrays, open_split
 from storage.files import put_bytes
@@ -96,14 +97,9 @@ def _sample_files(
             yield out / "label_ids" / name, _png(label_ids)
             yield out / "colour" / name, _png(colours)
             if under is not None:
-                yield out / "overlay" / name, _png(overlay(under[row], colours))
+                yield out / "overlay" / name, _png(overlay(under[row], label_ids))
         if "instance_ids" in batch:
             yield out / "instance_ids" / name, _png(batch["instance_ids"][row])
-
-
-def overlay(image: np.ndarray[Any, Any], colours: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """(H, W, 3) uint8 photograph and colour map → their even mixture, uint8."""
-    return ((image.astype(np.uint16) + colours) // 2).astype(np.uint8)
 
 
 def _png(pixels: np.ndarray[Any, Any]) -> Callable[[], bytes]:
