@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import yaml
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -46,7 +46,13 @@ def list_artifacts(
         if not manifests:
             Console(stderr=True).print(f"{workspace} holds no artifacts yet; `segspade demo` makes some")
         names = _names(workspace)
-        table = Table("kind", "key", "made (UTC)", "seconds", "size", "named", box=box.SIMPLE_HEAD)
+        # as tight as 80 columns need it: half a key is of no use
+        table = Table("kind", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+        table.add_column("key", no_wrap=True)
+        table.add_column("made (UTC)", no_wrap=True)
+        table.add_column("seconds", justify="right")
+        table.add_column("size", justify="right", no_wrap=True)
+        table.add_column("named")
         for manifest in manifests:
             size = sum(file.bytes for file in manifest.files)
             named = ", ".join(names.get((manifest.kind, manifest.key), ()))
@@ -73,7 +79,7 @@ def show(name: Name, workspace: WorkspaceOption = WORKSPACE, json: JsonOption = 
         for field in ("stage", "revision", "created", "seconds", "device", "git_commit"):
             table.add_row(field, escape(str(getattr(manifest, field))))
         for field in ("inputs", "config", "counts", "metrics", "packages"):
-            table.add_row(field, escape(jsonlib.dumps(getattr(manifest, field), indent=1).strip("{}\n")))
+            table.add_row(field, escape(yaml.safe_dump(getattr(manifest, field), sort_keys=False).strip()))
         console.print(table)
         size = sum(file.bytes for file in manifest.files)
         console.print(f"{len(manifest.files)} files, {human_bytes(size)}")
