@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json as jsonlib
+import os
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +68,7 @@ def summarise_run(
     console.print(_scores(summary))
     console.print(_seconds(manifests))
     console.print(f"[bold]Report[/bold]  {page}", soft_wrap=True, highlight=False)
-    console.print(f"[bold]Runs[/bold]    {ui}  (segspade ui{_option(workspace)})", highlight=False)
+    console.print(f"[bold]Runs[/bold]    {ui}  ({_program()} ui{_option(workspace)})", highlight=False)
     console.print("\nWhat to type next:", highlight=False)
     for command, what in _next(workspace, manifests, demo):
         console.print(f"  [cyan]{command}[/cyan]  {what}", soft_wrap=True, highlight=False)
@@ -101,19 +104,30 @@ def _seconds(manifests: list[Manifest]) -> Table:
 
 
 def _next(workspace: Path, manifests: list[Manifest], demo: bool) -> list[tuple[str, str]]:
-    option = _option(workspace)
+    segspade, option = _program(), _option(workspace)
     painted = next(manifest for manifest in reversed(manifests) if manifest.kind == "images")
     commands = [
-        (f"segspade ui{option}", "shows this run and its tasks"),
-        (f"segspade export images/{painted.key} painted{option}", "writes the painted photographs as PNG"),
-        (f"segspade artifacts list{option}", "lists everything that was made"),
+        (f"{segspade} ui{option}", "shows this run and its tasks"),
+        (f"{segspade} export images/{painted.key} painted{option}", "writes the painted photographs as PNG"),
+        (f"{segspade} artifacts list{option}", "lists everything that was made"),
     ]
     if demo:
         commands += [
-            ("segspade run configs/camvid.yaml", "does the same with real photographs"),
-            ("segspade doctor", "tells what this machine has"),
+            (
+                f"{segspade} run configs/camvid.yaml --set source.path=CamVid",
+                "does the same with real photographs, where you have them",
+            ),
+            (f"{segspade} doctor", "tells what this machine has"),
         ]
     return commands
+
+
+def _program() -> str:
+    """How `segspade` is typed: by its path when the environment's folder is not on PATH, as after `make`."""
+    called = Path(sys.argv[0])
+    if called.name != "segspade" or shutil.which("segspade"):
+        return "segspade"
+    return os.path.relpath(called)
 
 
 def _option(workspace: Path) -> str:

@@ -14,7 +14,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from flows.cli import app
+from flows.cli import app, summary
 from flows.cli.options import load_run_config, parse_splits
 from segspade_core.errors import InputError
 from storage.store import Store
@@ -171,6 +171,20 @@ def _parse(command: Any, words: list[str], line: str) -> None:
     for word in words:
         if word.startswith("-") and word != "--help":
             assert word.partition("=")[0] in known, f"{line}: there is no option {word}"
+
+
+def test_commands_are_shown_as_they_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault: after `make demo` a newcomer is told to type `segspade`, which is not on PATH."""
+    program = tmp_path / ".venv" / "bin" / "segspade"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [str(program), "demo"])
+    monkeypatch.setenv("PATH", "")
+    assert summary._program() == ".venv/bin/segspade"
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert summary._program() == "segspade"
 
 
 @pytest.mark.prefect
