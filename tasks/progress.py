@@ -16,9 +16,9 @@ from rich.progress import (
     ProgressColumn,
     Task,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 _UI_SECONDS = 5.0
@@ -87,6 +87,11 @@ class Bar:
         _screen.remove(self._task)
 
 
+def _whole(ratio: int | None = None) -> Column:
+    """A column that is never broken into two lines."""
+    return Column(no_wrap=True, overflow="ellipsis", ratio=ratio)
+
+
 class _Screen:
     """The terminal's share: shown only on a terminal, and only while there is a bar."""
 
@@ -101,16 +106,17 @@ class _Screen:
         with self._lock:
             if self._progress is None:
                 self._progress = Progress(
-                    TextColumn("{task.description}"),
-                    BarColumn(),
-                    MofNCompleteColumn(),
-                    RateColumn(),
-                    TimeElapsedColumn(),
-                    TextColumn("left"),
-                    TimeRemainingColumn(),
-                    TextColumn("[dim]{task.fields[note]}"),
+                    TextColumn("{task.description}", table_column=_whole()),
+                    BarColumn(bar_width=12),
+                    MofNCompleteColumn(table_column=_whole()),
+                    RateColumn(table_column=_whole()),
+                    TextColumn("left", table_column=_whole()),
+                    TimeRemainingColumn(table_column=_whole()),
+                    # what is cut where the terminal is narrow
+                    TextColumn("[dim]{task.fields[note]}", table_column=_whole(ratio=1)),
                     console=Console(stderr=True),
                     transient=True,
+                    expand=True,
                 )
                 self._progress.start()
             self._bars += 1
@@ -138,6 +144,12 @@ class _Screen:
 
 
 _screen = _Screen()
+
+
+def say_done(message: str) -> None:
+    """One line about what is done, for who watches a terminal; elsewhere nothing."""
+    if sys.stderr.isatty():
+        _screen.print(message)
 
 
 def say(message: str) -> None:

@@ -24,7 +24,7 @@ from storage.files import put_bytes
 from storage.refs import ArtifactRef
 from storage.store import Staging
 from tasks.plan import Part, Plan, StoredArtifact
-from tasks.progress import progress, say
+from tasks.progress import progress, say, say_done
 from tasks.runners import runner_of
 
 
@@ -137,7 +137,7 @@ def map_parts(part_task: Any, plan: Plan, parts: Sequence[Part], **columns: Sequ
         return []
     arguments = {"plan": unmapped(plan), "part": list(parts), **columns}
     total = sum(len(part) for part in parts)
-    with progress(f"{plan.stage} {plan.key}", total) as bar, runner_of(plan.runtime) as runner:
+    with progress(plan.stage, total) as bar, runner_of(plan.runtime) as runner:
         futures = list(runner.map(part_task, arguments))
         sizes = {id(future): len(part) for future, part in zip(futures, parts, strict=True)}
         for future in as_completed(futures):
@@ -163,6 +163,8 @@ def run_logger() -> Any:
 def publish(plan: Plan, work: Work, **about: Any) -> ArtifactRef:
     """Commit what was made, as a task. `about`: counts, metrics and device for the manifest."""
     commit(plan, work, **about)
+    if not work.is_done:
+        say_done(f"✓ {plan.stage}  {plan.ref}  {work.seconds:.1f} s")
     return plan.ref
 
 

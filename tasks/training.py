@@ -82,7 +82,7 @@ def train(plan: Plan, work: Work) -> dict[str, Any]:
         TrainingDiverged: a loss was not finite any more.
         TrainingEnded: the child ended otherwise; the message has the end of what it wrote.
     """
-    with _child(plan, work) as process, progress(f"{plan.stage} {plan.key}", 1, "step") as bar:
+    with _child(plan, work) as process, progress(plan.stage, 1, "step") as bar:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(plan.model_dump_json())
@@ -114,11 +114,11 @@ def _show(message: dict[str, Any], bar: Bar) -> None:
     epoch = f"epoch {message['epoch']} of {message['epochs']}"
     if message["what"] == "epoch":
         run_logger().info("%s: %s", epoch, values)
-        bar.move_to(bar.done, f"{epoch}: {values}")
+        bar.move_to(bar.done, f"epoch {message['epoch']}/{message['epochs']} {values}")
         return
     steps_done = (message["epoch"] - 1) * message["steps"] + message["step"]
     bar.set_total(message["epochs"] * message["steps"])
-    bar.move_to(steps_done, f"{epoch}: {values}")
+    bar.move_to(steps_done, f"epoch {message['epoch']}/{message['epochs']} {values}")
 
 
 def _ending(plan: Plan, code: int) -> str:

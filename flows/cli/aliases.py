@@ -67,7 +67,7 @@ def history(
             return
         table = Table("since (UTC)", "key", "reason", box=box.SIMPLE_HEAD)
         for entry in entries:
-            table.add_row(str(entry["created"])[:19], str(entry["key"]), escape(str(entry["reason"])))
+            table.add_row(str(entry["created"])[:19], entry["key"] or "–", escape(str(entry["reason"])))
         Console().print(table)
 
 

@@ -17,6 +17,7 @@ from flows.cli.errors import reporting_errors
 from flows.cli.options import WORKSPACE, JsonOption, WorkspaceOption, existing_workspace, print_json
 from segspade_core.errors import InputError
 from storage.aliases import Aliases
+from storage.errors import DamagedArtifact
 from storage.manifest import Manifest
 from storage.refs import KINDS, ArtifactRef
 from storage.store import Store
@@ -37,15 +38,14 @@ def list_artifacts(
         store = Store(existing_workspace(workspace))
         if kind not in (None, *KINDS):
             raise InputError(f"'{kind}' is no kind of artifact; the kinds are {', '.join(KINDS)}")
-        manifests = sorted(
-            (store.manifest(ref) for ref in store.refs(kind)), key=lambda m: (m.created, m.key)
-        )
-        if json:
-            print_json([_brief(manifest) for manifest in manifests])
-            return
-        if not manifests:
-            Console(stderr=True).print(f"{workspace} holds no artifacts yet; `segspade demo` makes some")
+        manifests, damaged = _readable(store, kind)
         names = _names(workspace)
+        if json:
+            print_json([_brief(each) | {"named": names.get((each.kind, each.key), [])} for each in manifests])
+            _tell_damaged(damaged)
+            return
+        if not manifests and not damaged:
+            Console(stderr=True).print(f"{workspace} holds no artifacts yet; `segspade demo` makes some")
         # as tight as 80 columns need it: half a key is of no use
         table = Table("kind", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
         table.add_column("key", no_wrap=True)
@@ -61,6 +61,7 @@ def list_artifacts(
                 manifest.kind, manifest.key, made, f"{manifest.seconds:.1f}", human_bytes(size), named
             )
         Console().print(table)
+        _tell_damaged(damaged)
 
 
 @artifacts.command()
@@ -107,7 +108,9 @@ def verify(
             count = 1 if ref is not None else sum(1 for _ in store.refs())
             for problem in problems:
                 typer.echo(f"{problem.ref}/{problem.file}: {problem.what}", err=True)
-            Console(stderr=True).print(f"{count} artifacts, {len(problems)} problems", highlight=False)
+            Console(stderr=True).print(
+                f"{_count(count, 'artifact')}, {_count(len(problems), 'problem')}", highlight=False
+            )
         if problems:
             raise typer.Exit(3)
 
@@ -179,6 +182,27 @@ def export(
 
         count = export_artifact(workspace, ref, out, split)
         typer.echo(f"wrote {count} files to {out}")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _readable(store: Store, kind: str | None) -> tuple[list[Manifest], list[DamagedArtifact]]:
+    """Every manifest, oldest first; and what is wrong with those that cannot be read."""
+    manifests, damaged = [], []
+    for ref in store.refs(kind):
+        try:
+            manifests.append(store.manifest(ref))
+        except DamagedArtifact as error:
+            damaged.append(error)
+    return sorted(manifests, key=lambda manifest: (manifest.created, manifest.key)), damaged
+
+
+def _tell_damaged(damaged: list[DamagedArtifact]) -> None:
+    """One damaged artifact must not hide the others: it is told after them."""
+    if damaged:
+        raise DamagedArtifact("\n".join(map(str, damaged)))
 
 
 def _brief(manifest: Manifest) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from flows.cli.options import (
     SetOption,
     VerboseOption,
     WorkspaceOption,
+    existing_workspace,
     load_run_config,
     workspace_for_writing,
 )
@@ -54,11 +56,12 @@ def _run(
 
     check_files(config)  # before a server is started for nothing
     place = workspace_for_writing(workspace)
+    since = datetime.now(UTC).replace(microsecond=0)  # as precise as manifests are
     with serving(place, Console(stderr=True).print, verbose) as server:
         from flows.pipeline import pipeline
 
         report = pipeline(config, place)
-        summarise_run(workspace, report, server.ui, as_json=as_json, demo=demo)
+        summarise_run(workspace, report, server.ui, as_json=as_json, demo=demo, since=since)
 
 
 def ui(
@@ -79,7 +82,8 @@ def ui(
                 "server ended" if stop_server(workspace) else "no server of this workspace is running"
             )
             return
-        with serving(workspace_for_writing(workspace), console.print, port=port) as server:
+        # an existing one: a name that is misspelt must not become a workspace of no runs
+        with serving(existing_workspace(workspace), console.print, port=port) as server:
             console.print(f"Prefect UI: [link={server.ui}]{server.ui}[/link]   (Ctrl-C to leave)")
             if browser and sys.stdout.isatty():
                 typer.launch(server.ui)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -28,6 +28,11 @@ SetOption = Annotated[
     ),
 ]
 
+StageSetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="change one setting of the stage; repeatable"),
+]
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -47,7 +52,8 @@ def load_run_config(path: Path, settings: Sequence[str]) -> RunConfig:
         raise InputError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(document, dict):
         raise InputError(f"{path}: a run is a mapping of settings, as in configs/minicity.yaml")
-    return _validate(RunConfig, _with_settings(document, settings), str(path))
+    typed = {setting.partition("=")[0] for setting in settings}
+    return _validate(RunConfig, _with_settings(document, settings), str(path), typed)
 
 
 def read_settings(model: type[Model], settings: Sequence[str] | None, **fixed: Any) -> Model:
@@ -127,17 +133,28 @@ def _with_settings(document: dict[str, Any], settings: Sequence[str]) -> dict[st
     return document
 
 
-def _validate(model: type[Model], document: dict[str, Any], where: str) -> Model:
+def _validate(model: type[Model], document: dict[str, Any], where: str, typed: Collection[str] = ()) -> Model:
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        raise InputError(validation_message(error, where)) from error
+        raise InputError(validation_message(error, where, typed)) from error
 
 
-def validation_message(error: ValidationError, where: str) -> str:
-    """One line for each setting that is wrong: where, which, what, and what it was."""
+def validation_message(error: ValidationError, where: str, typed: Collection[str] = ()) -> str:
+    """One line for each setting that is wrong: where, which, what, and what it was.
+
+    Args:
+        where: file or option that the settings come from.
+        typed: settings that were given with --set instead.
+    """
     lines = []
+    places = [problem["loc"] for problem in error.errors()]
     for problem in error.errors():
+        # of a list with a wrong member it is said as well that it is too short without it
+        if problem["type"] == "too_short" and any(
+            place != problem["loc"] and place[: len(problem["loc"])] == problem["loc"] for place in places
+        ):
+            continue
         # the tag of a union's member says nothing to who wrote the file
         place = ".".join(
             str(part)
@@ -149,7 +166,8 @@ def validation_message(error: ValidationError, where: str) -> str:
         what = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             what = "there is no such setting"
-        lines.append(f"{where}: {place + ': ' if place else ''}{what}{shown}")
+        source = "--set" if place in typed else where
+        lines.append(f"{source}: {place + ': ' if place else ''}{what}{shown}")
     return "\n".join(lines)
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from flows.cli.errors import reporting_errors
 from flows.cli.options import (
     WORKSPACE,
-    SetOption,
+    StageSetOption,
     VerboseOption,
     WorkspaceOption,
     config_of_options,
@@ -83,7 +83,7 @@ def ingest(
 
 def train_segmenter(
     dataset: Annotated[str, typer.Argument(help="key or alias of a dataset")],
-    settings: SetOption = None,
+    settings: StageSetOption = None,
     workspace: WorkspaceOption = WORKSPACE,
     verbose: VerboseOption = False,
 ) -> None:
@@ -96,7 +96,7 @@ def train_segmenter(
 
 def train_generator(
     dataset: Annotated[str, typer.Argument(help="key or alias of a dataset")],
-    settings: SetOption = None,
+    settings: StageSetOption = None,
     workspace: WorkspaceOption = WORKSPACE,
     verbose: VerboseOption = False,
 ) -> None:
@@ -109,7 +109,7 @@ def train_generator(
 
 def import_generator(
     weights: Annotated[str, typer.Argument(help="'shipped:minicity', or a .safetensors or .pth file")],
-    settings: SetOption = None,
+    settings: StageSetOption = None,
     workspace: WorkspaceOption = WORKSPACE,
     verbose: VerboseOption = False,
 ) -> None:
@@ -180,7 +180,7 @@ def score(
 
 def report(
     scores: Annotated[str, typer.Argument(help="key or alias of scores")],
-    settings: SetOption = None,
+    settings: StageSetOption = None,
     workspace: WorkspaceOption = WORKSPACE,
     verbose: VerboseOption = False,
 ) -> None:

@@ -6,6 +6,7 @@ import json as jsonlib
 import os
 import shutil
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,12 @@ def shipped_config(name: str) -> Path:
 
 
 def summarise_run(
-    workspace: Path, report: ArtifactRef, ui: str, as_json: bool = False, demo: bool = False
+    workspace: Path,
+    report: ArtifactRef,
+    ui: str,
+    as_json: bool = False,
+    demo: bool = False,
+    since: datetime | None = None,
 ) -> None:
     """Print how a run ended, on standard output.
 
@@ -51,6 +57,7 @@ def summarise_run(
         ui: address of the Prefect UI.
         as_json: print JSON, for programs.
         demo: say what a newcomer may type next.
+        since: when the run began; tells what it made from what was there. None: nothing was.
     """
     store = Store(workspace)
     manifests = [store.manifest(ref) for ref in store.lineage(report) if store.exists(ref)]
@@ -66,7 +73,7 @@ def summarise_run(
         return
     console = Console()
     console.print(_scores(summary))
-    console.print(_seconds(manifests))
+    console.print(_stages(manifests, scores, since))
     console.print(f"[bold]Report[/bold]  {page}", soft_wrap=True, highlight=False)
     console.print(f"[bold]Runs[/bold]    {ui}  ({_program()} ui{_option(workspace)})", highlight=False)
     console.print("\nWhat to type next:", highlight=False)
@@ -92,14 +99,22 @@ def _scores(summary: dict[str, Any]) -> Table:
     return table
 
 
-def _seconds(manifests: list[Manifest]) -> Table:
-    """As it took to make each artifact, be it in this run or in an earlier one that it comes from."""
-    table = Table("stage", "artifact", title="Stages", box=box.SIMPLE_HEAD, title_justify="left")
+def _stages(manifests: list[Manifest], scores: Manifest, since: datetime | None) -> Table:
+    """As long as it took to make each artifact, be it in this run or in an earlier one that it comes from."""
+    roles = {str(ref): role.replace(".", " ").replace("_", " ") for role, ref in scores.inputs.items()}
+    table = Table("stage", box=box.SIMPLE_HEAD, title="Stages", title_justify="left", padding=(0, 1, 0, 0))
+    table.add_column("artifact", no_wrap=True)
     table.add_column("seconds", justify="right")
-    table.add_column("made (UTC)")
-    for manifest in manifests:
-        made = manifest.created[:16].replace("T", " ")
-        table.add_row(manifest.stage, str(manifest.ref), f"{manifest.seconds:.1f}", made)
+    table.add_column("made (UTC)", no_wrap=True)
+    now = [each for each in manifests if since is None or datetime.fromisoformat(each.created) >= since]
+    for each in manifests:
+        # segment and synthesize occur several times
+        what = f"{each.stage} {roles[str(each.ref)]}" if each.kind in ("label_maps", "images") else each.stage
+        made = "in this run" if each in now else each.created[:16].replace("T", " ")
+        table.add_row(what, str(each.ref), f"{each.seconds:.1f}", made)
+    seconds = sum(each.seconds for each in now)
+    table.caption = f"{len(now)} made in this run, in {seconds:.0f} s; {len(manifests) - len(now)} were there"
+    table.caption_justify = "left"
     return table
 
 

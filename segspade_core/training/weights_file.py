@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,9 +42,16 @@ def read_entries(content: bytes, source: str, kind: str) -> tuple[dict[str, Tens
     Raises:
         WeightsError: the file is neither, or holds something else than tensors; the message names `source`.
     """
-    if content[:2] in (b"PK", b"\x80\x02"):
+    if content[:2] == b"PK" or _is_pickle(content):
         return _read_pickle(content, source, kind), {}
     return read_safetensors(content, source, kind)
+
+
+def _is_pickle(content: bytes) -> bool:
+    """Of protocol 2 and later. A safetensors file begins with the length of its header, in 8 bytes."""
+    return (
+        content[:1] == b"\x80" and content[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05") and any(content[3:8])
+    )
 
 
 def read_safetensors(content: bytes, source: str, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -63,7 +71,10 @@ def read_safetensors(content: bytes, source: str, kind: str) -> tuple[dict[str, 
 
 def _read_pickle(content: bytes, source: str, kind: str) -> dict[str, Tensor]:
     try:
-        loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # newer pickle protocols: what cannot be read is refused below
+            warnings.filterwarnings("ignore", message="Detected pickle protocol")
+            loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
         raise WeightsError(
             f"{source}: not a plain checkpoint of tensors ({str(error).splitlines()[0]}); such files can run "

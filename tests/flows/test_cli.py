@@ -104,9 +104,11 @@ def test_unknown_keys_in_a_config_are_all_named(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         load_run_config(path, ["segmenter.epoch=3", "source.city.train=-5"])
     lines = str(caught.value).splitlines()
-    assert f"{path}: segmenter.epoch: there is no such setting (given: 3)" in lines
+    assert "--set: segmenter.epoch: there is no such setting (given: 3)" in lines
     assert f"{path}: reprot: there is no such setting" in lines
-    assert any("source.city.train: Input should be greater than or equal to 0" in line for line in lines)
+    assert any(
+        "--set: source.city.train: Input should be greater than or equal to 0" in line for line in lines
+    )
 
 
 def test_settings_reach_the_config() -> None:
@@ -240,7 +242,7 @@ class TestReading:
         status, error = error_of("artifacts", "verify", "-w", workspace)
         assert status == 3
         assert f"{model.parent.name}/model.safetensors: altered" in error
-        assert "1 problems" in error
+        assert "1 problem" in error
 
     def test_summary_tells_scores_stages_report_and_what_comes_next(
         self, made: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -136,10 +137,12 @@ def test_code_in_a_pickle_is_not_run(tmp_path: Path) -> None:
 
     buffer = io.BytesIO()
     torch.save({"a": Bad()}, buffer)
-    (tmp_path / "bad.pth").write_bytes(buffer.getvalue())
-    with pytest.raises(WeightsError, match=r"bad\.pth: not a plain checkpoint of tensors"):
-        import_generator(GeneratorImportConfig(weights=str(tmp_path / "bad.pth")))
-    assert not (tmp_path / "ran").exists()
+    bare = [pickle.dumps({"a": Bad()}, protocol) for protocol in (2, 3, 4, 5)]
+    for content in (buffer.getvalue(), *bare):
+        (tmp_path / "bad.pth").write_bytes(content)
+        with pytest.raises(WeightsError, match=r"bad\.pth: not a plain checkpoint of tensors"):
+            import_generator(GeneratorImportConfig(weights=str(tmp_path / "bad.pth")))
+        assert not (tmp_path / "ran").exists()
 
 
 def test_shipped_weights_come_with_their_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,66 @@
+"""What a person sees of long work: rate and time left, at any width; nothing where nobody watches."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from tasks import progress as module
+from tasks.progress import progress, say_done
+
+NOTE = "epoch 12/12 loss 0.3299, lr 1.931e-06, val_loss 0.595, val_miou 0.262, val_pixel_accuracy 0.832"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Terminal]:
+    """Put a terminal of some width in place of standard error."""
+
+    def show(width: int) -> Terminal:
+        terminal = Terminal()
+        monkeypatch.setattr("sys.stderr", terminal)
+
+        def console(**_: Any) -> Console:
+            return Console(file=terminal, width=width, height=20, force_terminal=True, color_system=None)
+
+        monkeypatch.setattr(module, "Console", console)
+        return terminal
+
+    return show
+
+
+@pytest.mark.parametrize("width", [80, 120, 160])
+def test_count_rate_and_time_left_fit_on_one_line(screen: Callable[[int], Terminal], width: int) -> None:
+    """Fault: a long note pushes out what it is all about, or breaks the line in two."""
+    terminal = screen(width)
+    with progress("train-segmenter", 480, "step") as bar:
+        for done in range(1, 13):
+            bar.move_to(done * 40, NOTE)
+        live = module._screen._progress
+        assert live is not None
+        console = Console(width=width, record=True, file=io.StringIO())
+        console.print(live.get_renderable())
+    lines = [line for line in console.export_text().splitlines() if line.strip()]
+    assert len(lines) == 1
+    assert "train-segmenter" in lines[0]
+    assert "480/480" in lines[0]
+    assert "step" in lines[0]
+    assert "left 0:00:00" in lines[0]
+    assert "epoch" in lines[0]
+    assert terminal.getvalue()
+
+
+def test_nothing_is_shown_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
+    """Fault: bars fill the log of a scheduled job."""
+    with progress("segment", 16) as bar:
+        bar.advance(16)
+    say_done("done")
+    assert capsys.readouterr().err == ""
