@@ -51,14 +51,13 @@ def segment(plan: Plan) -> dict[str, Any]:
 def segment_part(plan: Plan, part: Part) -> StoredPart:
     """Predict the label maps of one shard."""
     if not part_is_made(plan, part):
-        from segspade_core.segmentation import (
-            predict,
-        )  # seconds of torch, which a run that makes nothing saves
+        # seconds of torch, which a run that makes nothing saves
+        from segspade_core.segmentation import predict
 
         model, device = segmenter_of(plan.workspace, plan.input("segmenter"), plan.runtime)
         arrays = open_input(plan.workspace, plan.input("images"), part.split, "image")
         images = arrays["image"][part.start : part.stop]
-        with device_turn:
+        with device_turn():
             label_ids = predict(model, images, device)
         write_shard(plan.staging / part.array, part.shard, {"label_ids": label_ids})
     return StoredPart(plan=plan, part=part)

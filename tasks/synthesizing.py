@@ -58,7 +58,7 @@ def synthesize_part(plan: Plan, part: Part) -> StoredPart:
         label_ids = arrays["label_ids"][part.start : part.stop]
         # predicted maps have no instances: the generator's edges then come from the classes that have them
         instance_ids = arrays["instance_ids"][part.start : part.stop] if "instance_ids" in arrays else None
-        with device_turn:
+        with device_turn():
             images = paint(generator, label_ids, instance_ids, device)
         write_shard(plan.staging / part.array, part.shard, {"image": images})
     return StoredPart(plan=plan, part=part)

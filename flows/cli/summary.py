@@ -57,7 +57,7 @@ def summarise_run(
         ui: address of the Prefect UI.
         as_json: print JSON, for programs.
         demo: say what a newcomer may type next.
-        since: when the run began; tells what it made from what was there. None: nothing was.
+        since: when the run began; tells what was made since from what was there. None: nothing was.
     """
     store = Store(workspace)
     manifests = [store.manifest(ref) for ref in store.lineage(report) if store.exists(ref)]
@@ -110,10 +110,12 @@ def _stages(manifests: list[Manifest], scores: Manifest, since: datetime | None)
     for each in manifests:
         # segment and synthesize occur several times
         what = f"{each.stage} {roles[str(each.ref)]}" if each.kind in ("label_maps", "images") else each.stage
-        made = "in this run" if each in now else each.created[:16].replace("T", " ")
+        made = "just now" if each in now else each.created[:16].replace("T", " ")
         table.add_row(what, str(each.ref), f"{each.seconds:.1f}", made)
     seconds = sum(each.seconds for each in now)
-    table.caption = f"{len(now)} made in this run, in {seconds:.0f} s; {len(manifests) - len(now)} were there"
+    table.caption = (
+        f"{len(now)} made since the run began, in {seconds:.0f} s; {len(manifests) - len(now)} were there"
+    )
     table.caption_justify = "left"
     return table
 
