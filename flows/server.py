@@ -129,6 +129,8 @@ def stop_server(workspace: Path) -> bool:
         process.wait(timeout=30)
     except psutil.NoSuchProcess:
         pass
+    for child in _started:
+        child.poll()  # one of ours is no child any more
     return True
 
 
