@@ -71,10 +71,10 @@ def _figures(row: dict[str, Any]) -> dict[str, str]:
         "accuracy, 19 classes": _percent(row["train_ids"]["pixel_accuracy"]),
         "mIoU, 19 classes": _percent(row["train_ids"]["miou"]),
     }
-    if "boundary_f1" in row:
-        ratio = row["boundary_length_ratio"]
-        figures["boundary F1"] = _percent(row["boundary_f1"])
-        figures["boundary length ratio"] = "" if ratio is None else f"{ratio:.2f}"
+    # in every row: the UI takes the columns of a table from its first
+    ratio = row.get("boundary_length_ratio")
+    figures["boundary F1"] = _percent(row.get("boundary_f1"))
+    figures["boundary length ratio"] = "" if ratio is None else f"{ratio:.2f}"
     return figures
 
 
