@@ -159,6 +159,7 @@ def test_documented_commands_are_commands(path: Path) -> None:
     text = path.read_text()
     found = [line for block in re.findall(r"```\w*\n(.*?)```", text, re.S) for line in block.splitlines()]
     found += re.findall(r"`(segspade [^`]*)`", text) + re.findall(r"^    (segspade .*)$", text, re.M)
+    assert found or path.suffix == ".yaml"
     for line in found:
         words = shlex.split(line.removeprefix("$ ").removeprefix(".venv/bin/"), comments=True)
         if words[:1] == ["segspade"] and not {"…", "[", "|"} & set(line):

@@ -243,4 +243,6 @@ def test_a_resumed_training_needs_its_first_weights_no_more(hub: Path) -> None:
     config = SegmenterConfig(encoder="resnet18", weights="imagenet")
     state, store = TrainingState(config, torch.device("cpu")), MemoryCheckpoints()
     store.save("last", state.pack())
-    _begin(TrainingState(config.model_copy(update={"seed": 1}), torch.device("cpu")), store)
+    resumed = TrainingState(config.model_copy(update={"seed": 1}), torch.device("cpu"))
+    _begin(resumed, store)
+    assert_same(resumed.model, state.model)
