@@ -24,7 +24,7 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
         logits: (B, C, H, W) float32.
         targets: (B, H, W) uint8: classes below C, or 255 for void.
     """
-    # rows of pixels: on logits that lie channels last the library's 2-d loss takes half as long again
+    # rows of pixels: the library's 2-d loss is slower on logits that lie channels last
     rows = logits.permute(0, 2, 3, 1).reshape(-1, logits.shape[1])
     total = F.cross_entropy(rows, targets.reshape(-1).long(), ignore_index=IGNORE_ID, reduction="sum")
     return total / (targets != IGNORE_ID).sum().clamp(min=1)
@@ -33,10 +33,10 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 def upsampled_cross_entropy(upsample: BilinearUpsampling, scores: Tensor, targets: Tensor) -> Tensor:
     """`cross_entropy(upsample(scores), targets)`, without ever having the logits of a whole batch.
 
-    At 34 classes the logits and what autograd keeps of them are the bulk of a step's memory, and handling
-    them took two thirds as long on a CPU as a whole ResNet-18. Here they are made a few cells at a time,
-    turned into their own gradient in place, and multiplied back at once. The targets, one byte a pixel, are
-    brought into the order of the cells in place of the logits into that of the image: 2.4 times as quick.
+    At 34 classes the logits and what autograd keeps of them are the bulk of a step's memory, and a large part
+    of its time on a CPU (benchmarks/segmenter_head.py). Here they are made a few cells at a time, turned into
+    their own gradient in place, and multiplied back at once. The targets, one byte a pixel, are brought into
+    the order of the cells in place of the logits into that of the image.
 
     Args:
         scores: (B, C, h, w) float.
