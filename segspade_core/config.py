@@ -10,7 +10,15 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PositiveInt,
+    model_validator,
+)
 
 Split = Literal["train", "val", "test"]
 Layout = Literal["cityscapes", "camvid", "minicity"]
@@ -109,22 +117,66 @@ class GeneratorArchitecture(Frozen):
     max_channels: int = Field(1024, ge=1, description="no block is wider than this")
     hidden: int = Field(128, ge=1, description="channels of the shared convolution in each SPADE")
     upsamplings: int = Field(6, ge=1, le=8, description="the head works at size / 2**upsamplings")
+    style_dim: int = Field(0, ge=0, le=4096, description="numbers of a photograph's style; 0: no style")
+    style_width: int = Field(64, ge=1, description="channels of the style encoder's first layer")
+    cities: tuple[str, ...] = Field((), description="known to the network; training fills them in")
+    times_of_day: tuple[str, ...] = Field((), description="known to the network; training fills them in")
+    condition_dim: int = Field(16, ge=1, description="numbers that stand for one city or time of day")
+    linear_head: tuple[PositiveInt, PositiveInt] | None = Field(
+        None,
+        description="height x width that `fc`, a linear layer then, makes of the style code alone (the "
+        "published variant with a style encoder); it paints at this size * 2**upsamplings and no other",
+    )
+
+    @model_validator(mode="after")
+    def _has_a_start(self) -> Self:
+        if self.linear_head is not None and not self.style_dim:
+            raise ValueError("linear_head starts from the style code: style_dim must be 1 or more")
+        return self
 
 
-class DiscriminatorArchitecture(Frozen):
-    """Shape of the multi-scale patch discriminator (pix2pixHD, section 3.2)."""
+class PatchArchitecture(Frozen):
+    """The paper's discriminator: patches of photograph and label map together, at several scales."""
 
+    kind: Literal["patch"] = "patch"
     width: int = Field(64, ge=1)
     scales: int = Field(2, ge=1, le=4)
     layers: int = Field(4, ge=2, le=6, description="convolutions with stride before the last two")
 
 
+class UNetArchitecture(Frozen):
+    """A discriminator that labels every pixel, with one more class for painted ones."""
+
+    kind: Literal["unet"] = "unet"
+    width: int = Field(64, ge=1, description="channels of the first block")
+    max_channels: int = Field(512, ge=1)
+    depth: int = Field(6, ge=2, le=8, description="halvings of the picture")
+
+
+class EncoderArchitecture(Frozen):
+    """The same on a frozen encoder that was trained on ImageNet."""
+
+    kind: Literal["encoder"] = "encoder"
+    weights: str = Field(
+        "efficientnet-lite0", min_length=1, description="'efficientnet-lite0' of segspade[offline-weights]"
+    )
+    width: int = Field(64, ge=1, description="channels of the decoder")
+
+
+DiscriminatorArchitecture = Annotated[
+    PatchArchitecture | UNetArchitecture | EncoderArchitecture, Field(discriminator="kind")
+]
+
+
 class LossWeights(Frozen):
-    """Weights of the generator's loss terms."""
+    """Weights of the loss terms; a term that a recipe does not have is left out whatever its weight."""
 
     adversarial: float = Field(1.0, ge=0)
     feature_matching: float = Field(10.0, ge=0)
+    perceptual: float = Field(10.0, ge=0, description="difference of VGG-19 features; see perceptual_weights")
     reconstruction: float = Field(0.0, ge=0, description="mean absolute difference to the photograph")
+    kl: float = Field(0.05, ge=0, description="of the style code; with a style encoder only")
+    labelmix: float = Field(10.0, ge=0, description="consistency of discriminators that label pixels")
 
 
 class GeneratorConfig(Frozen):
@@ -132,8 +184,19 @@ class GeneratorConfig(Frozen):
 
     kind: Literal["train"] = "train"
     generator: GeneratorArchitecture = GeneratorArchitecture()
-    discriminator: DiscriminatorArchitecture = DiscriminatorArchitecture()
+    discriminator: DiscriminatorArchitecture = PatchArchitecture()
     losses: LossWeights = LossWeights()
+    perceptual_weights: str = Field(
+        "auto",
+        min_length=1,
+        description="VGG-19: 'imagenet' of torchvision, 'none', a file, or 'auto': imagenet if it can be had",
+    )
+    conditions: tuple[Literal["city", "time_of_day"], ...] = Field(
+        (), description="columns of the dataset that painting will be steered by"
+    )
+    style_dropout: float = Field(
+        0.0, ge=0, le=1, description="share of samples painted in a random style, so that conditions count"
+    )
     epochs: int = Field(200, ge=1)
     decay_from_epoch: int | None = Field(
         None, ge=0, description="learning rates fall linearly to 0 from here; none: from half way"
@@ -145,20 +208,56 @@ class GeneratorConfig(Frozen):
     ema_decay: float = Field(0.999, ge=0, lt=1, description="of the weights that are published")
     flip: float = Field(0.5, ge=0, le=1, description="probability of a left-right flip")
     crop: ImageSize | None = Field(None, description="random crop; none trains on whole frames")
+    diff_augment: tuple[Literal["colour", "translation", "cutout"], ...] = Field(
+        (), description="differentiable augmentation of all that the discriminator sees, for small datasets"
+    )
+    modulation: Literal["sparse", "dense"] = Field(
+        "sparse", description="the same gradients up to rounding; sparse computes each label patch once"
+    )
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 trains under autocast")
     seed: int = Field(0, ge=0)
 
+    @model_validator(mode="after")
+    def _names_come_from_the_data(self) -> Self:
+        if self.generator.cities or self.generator.times_of_day:
+            raise ValueError(
+                "generator.cities and generator.times_of_day are filled in from the dataset: leave them out, "
+                "and say `conditions: [city, time_of_day]`"
+            )
+        return self
+
 
 class GeneratorImportConfig(Frozen):
-    """A generator trained elsewhere: the shipped one, or a file of weights."""
+    """A generator trained elsewhere: the shipped one, or a file of weights.
+
+    The shape of the network is read from the file. Files of others leave three things open, which are taken
+    to be as published where the published networks tell; the fields below say otherwise.
+    """
 
     kind: Literal["import"] = "import"
     weights: str = Field(
         "shipped:minicity", min_length=1, description="'shipped:minicity' or a path of safetensors or .pth"
     )
-    generator: GeneratorArchitecture | None = Field(
-        None, description="shape of the network; none reads it from the file, which must then hold it"
+    instance_edges: bool | None = Field(
+        None, description="whether the last input channel is instance edges and no label"
     )
+    upsamplings: int | None = Field(
+        None, ge=1, le=8, description="5 or 6 with four up blocks ('normal' and 'more' of the published code)"
+    )
+    linear_head: tuple[PositiveInt, PositiveInt] | None = Field(
+        None, description="height x width of the head in the variant with a style encoder, such as [4, 8]"
+    )
+    generator: GeneratorArchitecture | None = Field(
+        None, description="shape of the network as a whole, instead of what the file tells"
+    )
+
+    @model_validator(mode="after")
+    def _said_once(self) -> Self:
+        single = ("instance_edges", "upsamplings", "linear_head")
+        twice = [name for name in single if getattr(self, name) is not None]
+        if self.generator is not None and twice:
+            raise ValueError(f"{twice[0]} is part of generator.{twice[0]} already: give one of them")
+        return self
 
 
 Limit = Annotated[int | None, Field(ge=1, description="only the first so many samples of the split")]
@@ -171,11 +270,47 @@ class SegmentConfig(Frozen):
     limit: Limit = None
 
 
-class SynthesizeConfig(Frozen):
+class PaintConfig(Frozen):
+    """How maps are painted."""
+
+    style: str = Field(
+        "mean",
+        pattern=r"^(mean|sample:\d{1,9}|image:.+)$",
+        description="'mean', 'sample:<seed>', or 'image:<id>': the style of a photograph of the dataset",
+    )
+    city: str | None = Field(None, description="none: each frame's own, where the generator knows it")
+    time_of_day: str | None = Field(None, description="none: each frame's own, where the generator knows it")
+    method: Literal["fast", "dense"] = Field(
+        "fast", description="the same picture up to rounding; dense is the published network as it stands"
+    )
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+
+class SynthesizeConfig(PaintConfig):
     """Settings of one batch synthesis; whether the maps are true or predicted is told by the input."""
 
     split: Split
     limit: Limit = None
+
+
+class QualityConfig(Frozen):
+    """How the quality of painted images is measured against photographs."""
+
+    inception: str = Field(
+        "auto",
+        min_length=1,
+        description="weights of the Inception network that FID and KID look through: 'none', a file, or "
+        "'auto': torch hub's cache, else a download (91 MB), else none",
+    )
+    lpips: str = Field(
+        "auto",
+        min_length=1,
+        description="torchvision's AlexNet, which LPIPS looks through: 'none', a file, or 'auto': torch "
+        "hub's cache, else none (233 MB are not fetched unasked)",
+    )
+    kid_subsets: int = Field(100, ge=1, description="random subsets that KID is the mean of")
+    kid_subset_size: int = Field(1000, ge=2, description="images in each; all of them where there are fewer")
+    kid_seed: int = Field(2020, ge=0, le=2**32 - 1, description="draws the subsets")
 
 
 class ScoreConfig(Frozen):
@@ -185,6 +320,7 @@ class ScoreConfig(Frozen):
     boundary_tolerance: float = Field(
         0.0075, gt=0, lt=1, description="a boundary counts as found within this fraction of the diagonal"
     )
+    quality: QualityConfig = QualityConfig()
 
 
 class ReportConfig(Frozen):
@@ -213,6 +349,7 @@ class EvaluateConfig(Frozen):
 
     splits: tuple[Split, ...] = Field(("train", "val"), min_length=1)
     limit: dict[Split, int] = Field(default_factory=dict, description="first so many samples of a split")
+    paint: PaintConfig = PaintConfig()
 
 
 class RuntimeConfig(Frozen):
@@ -224,6 +361,9 @@ class RuntimeConfig(Frozen):
     runner: Literal["threads", "dask"] = "threads"
     dask_address: str | None = Field(None, description="an existing Dask scheduler; none starts a local one")
     checkpoint_every_steps: int = Field(200, ge=1)
+    processes: int = Field(
+        1, ge=0, description="that train a generator together, sums in another order; 0 = one per CUDA device"
+    )
 
 
 class RunConfig(Frozen):
@@ -236,6 +376,7 @@ class RunConfig(Frozen):
     generator: Annotated[GeneratorConfig | GeneratorImportConfig, Field(discriminator="kind")]
     evaluate: EvaluateConfig = EvaluateConfig()
     score_boundary_tolerance: float = Field(0.0075, gt=0, lt=1)
+    score_quality: QualityConfig = QualityConfig()
     report: ReportConfig = ReportConfig()
     runtime: RuntimeConfig = RuntimeConfig()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,14 @@ from torch import Tensor
 from segspade_core.config import GeneratorConfig
 from segspade_core.errors import InputError
 from segspade_core.spade.generator import check_size
-from segspade_core.spade.semantics import build_semantics, instance_edges, instances_from_labels
-from segspade_core.training.sampling import batch_indices, sample_rng
+from segspade_core.spade.semantics import (
+    check_label_ids,
+    instance_edges,
+    instances_from_labels,
+    one_hot_semantics,
+)
+from segspade_core.training.distributed import processes, rank
+from segspade_core.training.sampling import batch_indices, sample_rng, sample_seed
 
 
 @dataclass(frozen=True)
@@ -22,21 +29,27 @@ class Batch:
 
     images: Tensor  # (B, 3, H, W) float32 in [-1, 1]
     label_ids: Tensor  # (B, H, W) uint8
-    edges: Tensor | None  # (B, 1, H, W) float32
+    edges: Tensor | None  # (B, H, W) bool
+    conditions: dict[str, Tensor]  # 'city', 'time_of_day' → (B,) int64; -1 where unknown
+    seeds: tuple[int, ...]  # B numbers for what is drawn of each sample
 
     def semantics(self, num_labels: int, device: torch.device) -> Tensor:
         """(B, S, H, W) float32 on `device`; the one-hot channels are made there, for they are the bulk."""
         edges = None if self.edges is None else self.edges.to(device)
-        return build_semantics(self.label_ids.to(device), edges, num_labels)
+        return one_hot_semantics(self.label_ids.to(device), edges, num_labels)
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Sliceable arrays: photographs (N, H, W, 3) uint8, label ids (N, H, W) uint8, instance ids or None."""
+    """Sliceable arrays: photographs (N, H, W, 3) uint8, label ids (N, H, W) uint8, instance ids or None.
+
+    `conditions` has a column of N names for 'city' and 'time_of_day' where the dataset knows them.
+    """
 
     images: Any
     label_ids: Any
     instance_ids: Any | None
+    conditions: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
 
     def check(self, config: GeneratorConfig) -> None:
         """Raise InputError unless the arrays belong together and suit the network."""
@@ -55,17 +68,64 @@ class TrainingData:
                 f"generator.crop {height}x{width} is larger than the photographs, {shape[1]}x{shape[2]}; "
                 "make it smaller, or ingest at a larger size"
             )
+        if config.batch % processes():
+            raise InputError(
+                f"a batch of {config.batch} cannot be shared alike by {processes()} processes; make `batch` "
+                "a multiple of them"
+            )
+
+    def named(self, config: GeneratorConfig) -> GeneratorConfig:
+        """`config` with the cities and times of day that painting will be steered by, as the data has them.
+
+        Raises:
+            InputError: a condition is asked for that the dataset does not know.
+        """
+        found: dict[str, tuple[str, ...]] = {"cities": (), "times_of_day": ()}
+        for condition in config.conditions:
+            names = sorted({name for name in self.conditions.get(condition, ()) if name})
+            if not names:
+                raise InputError(
+                    f"conditions: the dataset knows no {condition} of its samples; leave '{condition}' out"
+                )
+            found["cities" if condition == "city" else "times_of_day"] = tuple(names)
+        return config.model_copy(update={"generator": config.generator.model_copy(update=found)})
 
     def batch(self, config: GeneratorConfig, epoch: int, step: int) -> Batch:
-        """Batch `step` of `epoch`, both from 0: a function of config and position alone."""
-        indices = batch_indices(len(self.images), config.batch, config.seed, epoch, step)
-        samples = [self._sample(config, epoch, int(index)) for index in indices]
+        """This process's share of batch `step` of `epoch`, both from 0: a function of position alone.
+
+        Args:
+            config: of `named`.
+        """
+        order = batch_indices(len(self.images), config.batch, config.seed, epoch, step, processes())
+        share = len(order) // processes()
+        return self.samples(config, epoch, [int(index) for index in order[rank() * share :][:share]])
+
+    def samples(self, config: GeneratorConfig, epoch: int, indices: list[int]) -> Batch:
+        """These samples, augmented as in `epoch`."""
+        samples = [self._sample(config, epoch, index) for index in indices]
         images, label_ids, edges = zip(*samples, strict=True)
+        labels = torch.from_numpy(np.stack(label_ids))
+        check_label_ids(labels, config.generator.num_labels)
         return Batch(
             images=torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1,
-            label_ids=torch.from_numpy(np.stack(label_ids)),
+            label_ids=labels,
             edges=torch.cat(edges) if config.generator.instance_edges else None,
+            conditions=self._conditions(config, indices),
+            seeds=tuple(sample_seed(config.seed, epoch, index) for index in indices),
         )
+
+    def _conditions(self, config: GeneratorConfig, indices: list[int]) -> dict[str, Tensor]:
+        known = {"city": config.generator.cities, "time_of_day": config.generator.times_of_day}
+        return {
+            condition: torch.tensor(
+                [
+                    names.index(name) if (name := self.conditions[condition][index]) in names else -1
+                    for index in indices
+                ]
+            )
+            for condition, names in known.items()
+            if names
+        }
 
     def _sample(
         self, config: GeneratorConfig, epoch: int, index: int

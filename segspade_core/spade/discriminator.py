@@ -1,4 +1,4 @@
-"""The multi-scale patch discriminator.
+"""The multi-scale patch discriminator, and the choice among all discriminators.
 
 Source: Wang et al., "High-Resolution Image Synthesis ... with Conditional GANs" (pix2pixHD), CVPR 2018,
 section 3.2; spectral norm on every convolution as Park et al., CVPR 2019, section 4 say.
@@ -10,10 +10,40 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segspade_core.config import DiscriminatorArchitecture
+from segspade_core.config import DiscriminatorArchitecture, PatchArchitecture, UNetArchitecture
+from segspade_core.spade.losses import adversarial, feature_matching, hinge_discriminator
+from segspade_core.spade.pretrained import EncoderSegmenter
+from segspade_core.spade.scene import Judgement, Scene
+from segspade_core.spade.segmenting import SegmentingDiscriminator
 from segspade_core.spade.spectral import SpectralConv2d
+from segspade_core.spade.unet import UNet
 
 _MOST_CHANNELS = 8  # times the width of the first layer
+
+
+def build_discriminator(
+    architecture: DiscriminatorArchitecture,
+    num_labels: int,
+    semantic_channels: int,
+    *,
+    labelmix: bool = True,
+) -> nn.Module:
+    """What `architecture` asks for: a module that takes a Scene and returns a Judgement.
+
+    Args:
+        num_labels: one-hot label channels, which discriminators that label pixels tell apart.
+        semantic_channels: channels of `Scene.semantics`, which the patch discriminator looks at.
+        labelmix: False leaves out that term, and the look at mixed pictures that it costs.
+
+    Raises:
+        WeightsError: a pre-trained encoder is asked for whose weights are not there.
+    """
+    if isinstance(architecture, PatchArchitecture):
+        return MultiScaleDiscriminator(architecture, semantic_channels)
+    if isinstance(architecture, UNetArchitecture):
+        return SegmentingDiscriminator(UNet(architecture, num_labels + 1), num_labels, labelmix=labelmix)
+    network = EncoderSegmenter(architecture, num_labels + 1)
+    return SegmentingDiscriminator(network, num_labels, labelmix=labelmix)
 
 
 class PatchDiscriminator(nn.Module):
@@ -42,17 +72,29 @@ class PatchDiscriminator(nn.Module):
         return [*features, self.last(x)]
 
 
-class Discriminator(nn.Module):
+class MultiScaleDiscriminator(nn.Module):
     """One patch discriminator per scale; each scale sees the picture at half the size of the one before."""
 
-    def __init__(self, architecture: DiscriminatorArchitecture, semantic_channels: int) -> None:
+    def __init__(self, architecture: PatchArchitecture, semantic_channels: int) -> None:
         super().__init__()
         self.scales = nn.ModuleList(
             PatchDiscriminator(semantic_channels + 3, architecture.width, architecture.layers)
             for _ in range(architecture.scales)
         )
 
-    def forward(self, semantics: Tensor, images: Tensor) -> list[list[Tensor]]:
+    def forward(self, scene: Scene) -> Judgement:
+        """Hinge loss and feature matching, from one look at each picture.
+
+        As published, void pixels are looked at like all others: no patch is of one label.
+        """
+        fake = self.judge(scene.semantics, scene.fake)
+        real = self.judge(scene.semantics, scene.real)
+        return Judgement(
+            discriminator=hinge_discriminator(real, fake),
+            generator={"adversarial": adversarial(fake), "feature_matching": feature_matching(real, fake)},
+        )
+
+    def judge(self, semantics: Tensor, images: Tensor) -> list[list[Tensor]]:
         """semantics (B, S, H, W), images (B, 3, H, W) in [-1, 1] → per scale, features and logits."""
         x = torch.cat([semantics, images], dim=1).contiguous(memory_format=torch.channels_last)
         judged = []

@@ -43,27 +43,7 @@ def feature_matching(real: Judged, fake: Judged) -> Tensor:
     return torch.stack(differences).mean()
 
 
-def generator_terms(
-    weights: LossWeights, judged_real: Judged, judged_fake: Judged, real: Tensor, fake: Tensor
-) -> dict[str, Tensor]:
-    """The generator's terms, unweighted, named as in `LossWeights`; a term of weight 0 is left out.
-
-    A further term (perceptual, KL divergence of a style encoder) is one more entry here and in `LossWeights`.
-
-    Args:
-        real, fake: (B, 3, H, W) in [-1, 1].
-    """
-    terms: dict[str, Tensor] = {}
-    if weights.adversarial:
-        terms["adversarial"] = adversarial(judged_fake)
-    if weights.feature_matching:
-        terms["feature_matching"] = feature_matching(judged_real, judged_fake)
-    if weights.reconstruction:
-        terms["reconstruction"] = (fake.float() - real.float()).abs().mean()
-    return terms
-
-
 def weighted_sum(weights: LossWeights, terms: dict[str, Tensor]) -> Tensor:
-    """The scalar that the generator lowers."""
+    """The scalar to lower; terms that have no weight of their own count once."""
     by_name = weights.model_dump()
-    return torch.stack([by_name[name] * term for name, term in terms.items()]).sum()
+    return torch.stack([by_name.get(name, 1.0) * term for name, term in terms.items()]).sum()

@@ -6,43 +6,64 @@ import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
-from torch.nn import functional as F
 
-from segspade_core.labels import IGNORE_ID, INSTANCE_IDS, VOID_IDS
+from segspade_core.errors import InputError
+from segspade_core.labels import IGNORE_ID, INSTANCE_IDS
 
 
-def one_hot_semantics(label_ids: Tensor, num_labels: int) -> Tensor:
-    """One channel per label id.
+def one_hot_semantics(label_ids: Tensor, instance_edges: Tensor | None, num_labels: int) -> Tensor:
+    """What a generator takes: one channel per label id, and one for instance edges.
 
     Args:
-        label_ids: (B, H, W) integers 0..255. Void ids, 255, and ids that the network has no channel for
-            go to channel 0, so that every pixel has exactly one channel.
-        num_labels: S, the number of channels.
+        label_ids: (B, H, W) integers 0..num_labels - 1, each its own channel, or 255, which counts as 0
+            (unlabeled): the published network has no channel for it.
+        instance_edges: (B, H, W) bool; None leaves the last channel out, for networks that have none.
+        num_labels: label channels.
 
     Returns:
-        (B, S, H, W) float32 of zeros and ones, laid out channels_last.
+        (B, S, H, W) float32 of zeros and ones, laid out channels_last; S is num_labels, plus 1 for edges.
+
+    Raises:
+        InputError: an id has no channel.
+
+    Source: the published pre-processing, as Park et al., CVPR 2019, section 3 describes it.
     """
-    channels = _channel_table(num_labels).to(label_ids.device)[label_ids.long()]  # (B, H, W)
-    return F.one_hot(channels, num_labels).float().permute(0, 3, 1, 2)
+    check_label_ids(label_ids, num_labels)
+    batch, height, width = label_ids.shape
+    channels = num_labels + (instance_edges is not None)
+    semantics = torch.zeros(batch, height, width, channels, device=label_ids.device)
+    semantics.scatter_(3, label_channels(label_ids)[..., None], 1.0)
+    if instance_edges is not None:
+        semantics[..., -1] = instance_edges
+    return semantics.permute(0, 3, 1, 2)
 
 
-def _channel_table(num_labels: int) -> Tensor:
-    """(256,) int64: label id → channel."""
-    table = torch.arange(256)
-    table[num_labels:] = 0
-    table[list(VOID_IDS)] = 0
-    table[IGNORE_ID] = 0
-    return table
+def label_channels(label_ids: Tensor) -> Tensor:
+    """Label ids, any shape → int64 channels of the same shape; 255 goes to channel 0."""
+    channels = label_ids.long()
+    return channels.masked_fill(channels == IGNORE_ID, 0)
+
+
+def check_label_ids(label_ids: Tensor, num_labels: int) -> None:
+    """Raise InputError unless every id has a channel, or is 255."""
+    found = label_ids.masked_fill(label_ids == IGNORE_ID, 0)
+    if found.numel() and (int(found.max()) >= num_labels or int(found.min()) < 0):
+        strange = torch.unique(found[(found >= num_labels) | (found < 0)])[:5].tolist()
+        raise InputError(
+            f"the label maps hold the ids {', '.join(map(str, strange))}; this generator knows 0 to "
+            f"{num_labels - 1}, and 255 for void. Map them to ids that it knows, or take a generator of "
+            "more labels"
+        )
 
 
 def instance_edges(instance_ids: Tensor) -> Tensor:
-    """Where instances meet: 1 on both sides of every change between 4-neighbours, else 0.
+    """Where instances meet: both sides of every change between 4-neighbours.
 
     Args:
         instance_ids: (B, H, W) integers.
 
     Returns:
-        (B, 1, H, W) float32.
+        (B, H, W) bool.
 
     Source: Wang et al., "High-Resolution Image Synthesis ... with Conditional GANs", CVPR 2018, section 3.3.
     """
@@ -53,7 +74,7 @@ def instance_edges(instance_ids: Tensor) -> Tensor:
     edges[:, :, :-1] |= beside
     edges[:, 1:] |= below
     edges[:, :-1] |= below
-    return edges[:, None].float()
+    return edges
 
 
 def instances_from_labels(label_ids: np.ndarray) -> np.ndarray:
@@ -72,17 +93,6 @@ def instances_from_labels(label_ids: np.ndarray) -> np.ndarray:
         inside = components > 0
         instance_ids[inside] = int(label_id) * 1000 + components[inside] - 1
     return instance_ids
-
-
-def build_semantics(label_ids: Tensor, edges: Tensor | None, num_labels: int) -> Tensor:
-    """What a generator takes: (B, S, H, W) float32, the one-hot labels and then, if given, the edges.
-
-    Args:
-        label_ids: (B, H, W) integers.
-        edges: (B, 1, H, W) float32 of `instance_edges`, for networks with that channel.
-    """
-    semantics = one_hot_semantics(label_ids, num_labels)
-    return semantics if edges is None else torch.cat([semantics, edges], dim=1)
 
 
 def shrink_semantics(semantics: Tensor, factor: int) -> Tensor:

@@ -8,10 +8,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from segspade_core.config import GeneratorConfig
-from segspade_core.spade.discriminator import Discriminator
-from segspade_core.spade.generator import Generator, semantic_channels
+from segspade_core.config import GeneratorArchitecture, GeneratorConfig
+from segspade_core.errors import InputError
+from segspade_core.spade.discriminator import build_discriminator
+from segspade_core.spade.generator import SpadeGenerator, semantic_channels
+from segspade_core.spade.perceptual import perceptual_network
 from segspade_core.spade.spectral import SpectralConv2d
+from segspade_core.spade.style import StyleEncoder
 from segspade_core.training.checkpoint import (
     pack_state,
     restore_rng_states,
@@ -22,19 +25,46 @@ from segspade_core.training.checkpoint import (
 from segspade_core.training.events import History
 
 
+def check_recipe(config: GeneratorConfig) -> None:
+    """Raise InputError if no loss term would teach the generator what to paint."""
+    weights = config.losses
+    of_features = weights.feature_matching if config.discriminator.kind == "patch" else 0.0
+    of_vgg19 = weights.perceptual if config.perceptual_weights != "none" else 0.0
+    if not any((weights.adversarial, of_features, of_vgg19, weights.reconstruction)):
+        raise InputError(
+            "losses: every weight of what a painting is judged by is 0, so the generator has nothing to "
+            "learn from; raise one, such as adversarial"
+        )
+
+
+class StyledGenerator(nn.Module):
+    """What is trained to paint: the generator, and the style encoder where there is one."""
+
+    def __init__(self, architecture: GeneratorArchitecture) -> None:
+        super().__init__()
+        self.network = SpadeGenerator(architecture)
+        self.style_encoder = StyleEncoder(architecture) if architecture.style_dim else None
+
+
 class TrainingState:
     """The state after `taken` steps; `pack` and `restore` carry it over a crash, bit for bit."""
 
     def __init__(self, config: GeneratorConfig, device: torch.device) -> None:
         torch.manual_seed(config.seed)
         self.config, self.device = config, device
-        self.generator = Generator(config.generator)
-        self.discriminator = Discriminator(config.discriminator, semantic_channels(config.generator))
+        self.generator = StyledGenerator(config.generator)
+        self.discriminator = build_discriminator(
+            config.discriminator,
+            config.generator.num_labels,
+            semantic_channels(config.generator),
+            labelmix=config.losses.labelmix > 0,
+        )
         for network in (self.generator, self.discriminator):
             initialise(network)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         for network in (self.generator, self.discriminator, self.average):
             network.to(device)
+        self.perceptual = _perceptual(config, device)
         self.optimiser_g = _adam(self.generator, config.lr_generator, config)
         self.optimiser_d = _adam(self.discriminator, config.lr_discriminator, config)
         self.taken = 0
@@ -56,8 +86,8 @@ class TrainingState:
         decay = min(self.config.ema_decay, (1 + self.taken) / (10 + self.taken))
         follow(self.average, self.generator, decay)
 
-    def published(self) -> Generator:
-        """The averaged network, in evaluation mode, with u and v of its own averaged weights."""
+    def published(self) -> StyledGenerator:
+        """The averaged networks, in evaluation mode, with u and v of their own averaged weights."""
         network = copy.deepcopy(self.average).eval().cpu()
         for module in network.modules():
             if isinstance(module, SpectralConv2d):
@@ -102,11 +132,16 @@ class TrainingState:
 
 
 def initialise(network: nn.Module) -> None:
-    """Weights N(0, 2 / (fan_in + fan_out)) and biases 0 (Glorot and Bengio, 2010; SPADE, appendix A)."""
+    """Weights N(0, 2 / (fan_in + fan_out)) and biases 0 (Glorot and Bengio, 2010; SPADE, appendix A).
+
+    What is frozen was trained before, and is left alone.
+    """
     for module in network.modules():
+        if not all(parameter.requires_grad for parameter in module.parameters(recurse=False)):
+            continue
         if isinstance(module, SpectralConv2d):
             nn.init.xavier_normal_(module.weight_orig)
-        elif isinstance(module, nn.Conv2d):
+        elif isinstance(module, (nn.Conv2d, nn.Linear)):
             nn.init.xavier_normal_(module.weight)
         else:
             continue
@@ -139,5 +174,14 @@ def follow(average: nn.Module, live: nn.Module, decay: float) -> None:
 
 def _adam(network: nn.Module, rate: float, config: GeneratorConfig) -> torch.optim.Adam:
     return torch.optim.Adam(
-        network.parameters(), lr=rate, betas=(float(config.betas[0]), float(config.betas[1]))
+        [parameter for parameter in network.parameters() if parameter.requires_grad],
+        lr=rate,
+        betas=(float(config.betas[0]), float(config.betas[1])),
     )
+
+
+def _perceptual(config: GeneratorConfig, device: torch.device) -> nn.Module | None:
+    if not config.losses.perceptual:
+        return None
+    network = perceptual_network(config.perceptual_weights)
+    return None if network is None else network.to(device)

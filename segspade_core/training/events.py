@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class StepEvent:
@@ -25,6 +27,7 @@ class EpochEvent:
     epoch: int
     epochs: int
     values: dict[str, float]
+    panel: list[list[np.ndarray]] | None = None  # rows of maps and images: what the network does by now
 
 
 @dataclass

@@ -42,6 +42,13 @@ def read_entries(content: bytes, source: str, kind: str) -> tuple[dict[str, Tens
     Raises:
         WeightsError: the file is neither, or holds something else than tensors; the message names `source`.
     """
+    if not content:
+        raise WeightsError(f"{source}: is empty; the copy or download was cut off, so fetch it again")
+    if content[:512].lstrip().lower().startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
+        raise WeightsError(
+            f"{source}: is a web page and no weights, as a download that was refused leaves it; open it in a "
+            "browser to see what the server said"
+        )
     if content[:2] == b"PK" or _is_pickle(content):
         return _read_pickle(content, source, kind), {}
     return read_safetensors(content, source, kind)
@@ -72,17 +79,51 @@ def read_safetensors(content: bytes, source: str, kind: str) -> tuple[dict[str, 
 def _read_pickle(content: bytes, source: str, kind: str) -> dict[str, Tensor]:
     try:
         with warnings.catch_warnings():
-            # newer pickle protocols: what cannot be read is refused below
-            warnings.filterwarnings("ignore", message="Detected pickle protocol")
+            # of newer pickle protocols, of sparse tensors: what is of no use is refused below
+            warnings.simplefilter("ignore")
             loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+    except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{source}: not a plain checkpoint of tensors ({str(error).splitlines()[0]}); such files can run "
+            f"{source}: not a plain checkpoint of tensors ({_first_line(error)}); such files can run "
             "code when loaded, so nothing else is read. Save its state dict alone, or use safetensors"
         ) from error
-    if not isinstance(loaded, Mapping) or not all(isinstance(entry, Tensor) for entry in loaded.values()):
-        raise WeightsError(f"{source}: holds no state dict of tensors; save `{kind}.state_dict()` alone")
+    # any other: bytes that are cut off or altered can fail at any step of reading them
+    except Exception as error:
+        raise WeightsError(
+            f"{source}: cannot be read as a checkpoint ({_first_line(error)}); it is cut off or damaged, so "
+            "copy it again"
+        ) from error
+    if not isinstance(loaded, Mapping):
+        raise WeightsError(
+            f"{source}: holds no state dict of tensors, but a {type(loaded).__name__}; save "
+            f"`{kind}.state_dict()` alone"
+        )
+    for name, entry in loaded.items():
+        _check_entry(name, entry, source, kind)
     return dict(loaded)
+
+
+def _check_entry(name: object, entry: object, source: str, kind: str) -> None:
+    if isinstance(entry, Mapping):
+        raise WeightsError(
+            f"{source}: holds no state dict of tensors: under '{name}' is a dictionary of {len(entry)} "
+            f"entries. If that is the {kind}'s state dict, save it alone"
+        )
+    if not isinstance(name, str) or not isinstance(entry, Tensor):
+        raise WeightsError(
+            f"{source}: holds no state dict of tensors: '{name}' is of type {type(entry).__name__}; save "
+            f"`{kind}.state_dict()` alone"
+        )
+    if entry.layout != torch.strided or entry.is_quantized or entry.device.type != "cpu":
+        raise WeightsError(
+            f"{source}: entry '{name}' is no plain tensor of numbers ({entry.layout}, {entry.dtype}, on "
+            f"{entry.device}); save it dense, as floats"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def without_prefix(entries: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -114,11 +155,16 @@ def fit(
             raise WeightsError(
                 f"{source}: entry '{name}' of shape {shape_of(wanted)} is missing; is this {network}?"
             )
-        entry = entries[name]
+        entry = entries[name].detach()
         if entry.shape != wanted.shape:
             raise WeightsError(
                 f"{source}: entry '{name}' has shape {shape_of(entry)}, the network wants "
                 f"{shape_of(wanted)}; {remedy}"
+            )
+        if entry.is_floating_point() != wanted.is_floating_point():
+            raise WeightsError(
+                f"{source}: entry '{name}' holds numbers of type {entry.dtype}, the network wants "
+                f"{wanted.dtype}; save it so"
             )
         if not torch.isfinite(entry).all():
             raise WeightsError(

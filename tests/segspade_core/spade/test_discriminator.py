@@ -1,25 +1,35 @@
-"""The discriminator's shapes and scales, and the losses by hand."""
+"""The patch discriminator's shapes, scales and judgement, and its losses by hand."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 import torch
 
-from segspade_core.config import DiscriminatorArchitecture, LossWeights
-from segspade_core.spade.discriminator import Discriminator
-from segspade_core.spade.losses import (
-    adversarial,
-    feature_matching,
-    generator_terms,
-    hinge_discriminator,
-    weighted_sum,
-)
+from segspade_core.config import PatchArchitecture, UNetArchitecture
+from segspade_core.spade.discriminator import MultiScaleDiscriminator, build_discriminator
+from segspade_core.spade.losses import adversarial, feature_matching, hinge_discriminator
+from segspade_core.spade.scene import Scene
+
+
+def small(scales: int = 1, semantic_channels: int = 3) -> MultiScaleDiscriminator:
+    torch.manual_seed(0)
+    return MultiScaleDiscriminator(PatchArchitecture(width=4, scales=scales, layers=2), semantic_channels)
+
+
+def scene(batch: int = 2, size: tuple[int, int] = (16, 24)) -> Scene:
+    """Random pictures of three labels."""
+    torch.manual_seed(1)
+    label_ids = torch.randint(0, 3, (batch, *size), dtype=torch.uint8)
+    semantics = torch.nn.functional.one_hot(label_ids.long(), 3).permute(0, 3, 1, 2).float()
+    real, fake = torch.rand(2, batch, 3, *size) * 2 - 1
+    return Scene(semantics, label_ids, real, fake.requires_grad_(), tuple(range(batch)))
 
 
 def test_the_second_scale_sees_half_the_picture() -> None:
     """Fault: both scales at full size; the strides of one layer more or less."""
-    network = Discriminator(DiscriminatorArchitecture(width=4, scales=2, layers=2), semantic_channels=3)
-    judged = network(torch.zeros(2, 3, 32, 64), torch.zeros(2, 3, 32, 64))
+    judged = small(scales=2).judge(torch.zeros(2, 3, 32, 64), torch.zeros(2, 3, 32, 64))
     # 4x4 with padding 2: n → n // 2 + 1 with stride 2, n + 1 without
     assert [tuple(f.shape[1:]) for f in judged[0]] == [(4, 17, 33), (8, 9, 17), (16, 10, 18), (1, 11, 19)]
     assert [tuple(f.shape[1:]) for f in judged[1]] == [(4, 9, 17), (8, 5, 9), (16, 6, 10), (1, 7, 11)]
@@ -27,14 +37,43 @@ def test_the_second_scale_sees_half_the_picture() -> None:
 
 def test_one_sample_is_judged_without_its_neighbours() -> None:
     """Fault: batch norm for instance norm."""
-    torch.manual_seed(0)
-    network = Discriminator(
-        DiscriminatorArchitecture(width=4, scales=1, layers=2), semantic_channels=2
-    ).eval()
-    semantics, images = torch.randn(2, 2, 16, 16), torch.randn(2, 3, 16, 16)
-    together = network(semantics, images)[0][-1]
-    alone = network(semantics[:1], images[:1])[0][-1]
+    network, seen = small().eval(), scene()
+    together = network.judge(seen.semantics, seen.real)[0][-1]
+    alone = network.judge(seen.semantics[:1], seen.real[:1])[0][-1]
     torch.testing.assert_close(together[:1], alone)
+
+
+def test_photograph_and_painting_keep_their_sides() -> None:
+    """Fault: real and fake swapped; the label map left out."""
+    network, seen = small(scales=2).eval(), scene()
+    judgement = network(seen)
+    real, fake = (network.judge(seen.semantics, pictures) for pictures in (seen.real, seen.fake))
+    assert list(judgement.discriminator) == ["discriminator_real", "discriminator_fake"]
+    assert list(judgement.generator) == ["adversarial", "feature_matching"]
+    expected = {
+        "discriminator_real": 1 - sum(scale[-1].clamp(max=1).mean() for scale in real) / 2,
+        "discriminator_fake": 1 + sum(scale[-1].clamp(min=-1).mean() for scale in fake) / 2,
+        "adversarial": -sum(scale[-1].mean() for scale in fake) / 2,
+        "feature_matching": feature_matching(real, fake),
+    }
+    torch.testing.assert_close({**judgement.discriminator, **judgement.generator}, expected)
+    assert not torch.allclose(real[0][-1], fake[0][-1])
+    other = replace(seen, semantics=seen.semantics.roll(1, dims=1))
+    assert network(other).generator["adversarial"] != judgement.generator["adversarial"]
+
+
+def test_each_side_learns_from_one_look() -> None:
+    """Fault: a painting detached from a term of the generator's, or weights that no term reaches."""
+    network, seen = small(scales=2), scene()
+    drawn = seen.fake
+    judgement = network(replace(seen, fake=drawn * 1.0))  # as after an augmentation: no leaf
+    for name, term in judgement.generator.items():
+        (towards,) = torch.autograd.grad(term, [drawn], retain_graph=True)
+        assert (towards.abs().amax(dim=(2, 3)) > 0).all(), name
+    weights = list(network.parameters())
+    sum(judgement.discriminator.values()).backward(inputs=weights)
+    assert all(weight.grad is not None for weight in weights)
+    assert drawn.grad is None
 
 
 def scales(*logits: list[float], feature: float = 0.0) -> list[list[torch.Tensor]]:
@@ -66,10 +105,14 @@ def test_feature_matching_by_hand() -> None:
     assert fake[0][0].grad is not None
 
 
-def test_terms_are_weighted_by_name() -> None:
-    """Fault: two weights swapped; a term of weight 0 computed all the same."""
-    weights = LossWeights(adversarial=2.0, feature_matching=0.0, reconstruction=3.0)
-    real, fake = torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), -0.5)
-    terms = generator_terms(weights, scales([0.0]), scales([1.0], feature=7.0), real, fake)
-    assert {name: term.item() for name, term in terms.items()} == {"adversarial": -1.0, "reconstruction": 0.5}
-    assert weighted_sum(weights, terms).item() == pytest.approx(2 * -1 + 3 * 0.5)
+@pytest.mark.parametrize("labelmix", [True, False])
+def test_the_architecture_names_what_is_built(labelmix: bool) -> None:
+    """Fault: no class for paintings; labels taken for channels; a term of no weight computed all the same."""
+    seen = scene()
+    patch = build_discriminator(PatchArchitecture(width=4, layers=2), 35, 3, labelmix=labelmix)
+    assert set(patch(seen).generator) == {"adversarial", "feature_matching"}
+    unet = build_discriminator(UNetArchitecture(width=4, depth=2), 5, 99, labelmix=labelmix)
+    assert unet.network(seen.real).shape == (2, 6, 16, 24)
+    judgement = unet(seen)
+    assert set(judgement.generator) == {"adversarial"}
+    assert ("labelmix" in judgement.discriminator) == labelmix

@@ -10,9 +10,9 @@ from torch.nn import functional as F
 
 from segspade_core.config import GeneratorArchitecture
 from segspade_core.errors import InputError
-from segspade_core.spade.generator import Generator, block_widths
+from segspade_core.spade.generator import SpadeGenerator, block_widths
 from segspade_core.spade.modulation import Spade
-from segspade_core.spade.semantics import build_semantics, instance_edges
+from segspade_core.spade.semantics import instance_edges, one_hot_semantics
 
 TINY = GeneratorArchitecture(num_labels=4, width=4, max_channels=16, hidden=5, upsamplings=3)
 
@@ -20,13 +20,13 @@ TINY = GeneratorArchitecture(num_labels=4, width=4, max_channels=16, hidden=5, u
 def semantics_of(batch: int, height: int, width: int, seed: int = 0) -> torch.Tensor:
     random = torch.Generator().manual_seed(seed)
     label_ids = torch.randint(0, 4, (batch, height, width), generator=random, dtype=torch.uint8)
-    return build_semantics(label_ids, instance_edges(label_ids), 4)
+    return one_hot_semantics(label_ids, instance_edges(label_ids), 4)
 
 
 def test_the_published_network_has_the_published_size_and_names() -> None:
     """Fault: a bias more or less, a shared hidden layer, another middle width, a renamed entry."""
     with torch.device("meta"):
-        generator = Generator(GeneratorArchitecture())
+        generator = SpadeGenerator(GeneratorArchitecture())
     assert sum(parameter.numel() for parameter in generator.parameters()) == 93_048_003
     expected = {"fc.weight", "fc.bias", "conv_img.weight", "conv_img.bias"}
     ups = [f"up_{index}" for index in range(4)]
@@ -68,7 +68,7 @@ def test_widths_halve_and_the_picture_keeps_its_size(upsamplings: int, widths: l
     architecture = GeneratorArchitecture(num_labels=4, width=2, hidden=2, upsamplings=upsamplings)
     assert block_widths(architecture) == widths
     size = 2**upsamplings
-    images = Generator(architecture).eval()(semantics_of(1, size, 2 * size))
+    images = SpadeGenerator(architecture).eval()(semantics_of(1, size, 2 * size))
     assert images.shape == (1, 3, size, 2 * size)
     assert images.abs().max() <= 1
 
@@ -99,7 +99,7 @@ def test_spade_is_equation_1_of_the_paper() -> None:
 def test_forward_agrees_with_the_definition_written_out() -> None:
     """Fault: a doubling in the wrong place, a shortcut with activation, no last ReLU."""
     torch.manual_seed(0)
-    generator = Generator(TINY).eval()
+    generator = SpadeGenerator(TINY).eval()
     semantics = semantics_of(2, 16, 24)
     entries = generator.state_dict()
 
@@ -136,7 +136,7 @@ def test_six_upsamplings_double_between_the_middle_blocks() -> None:
     """Fault: the published depth built as five upsamplings and one more at the end."""
     seen: list[tuple[int, ...]] = []
     architecture = GeneratorArchitecture(num_labels=4, width=2, hidden=2, upsamplings=6)
-    generator = Generator(architecture).eval()
+    generator = SpadeGenerator(architecture).eval()
     for name in ("head_0", "G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3"):
         generator.get_submodule(name).register_forward_hook(
             lambda _m, _i, out: seen.append(tuple(out.shape[1:]))
@@ -158,7 +158,7 @@ def test_golden_forward_worked_by_hand() -> None:
     G_middle_1: + 1/2 = 311/54; * 4/3 = 622/81; + 1/2 = 1325/162; * 4/3 = 2650/243; out 3928/243.
     conv_img with weights 0.01: 4 * 0.01 * 3928/243; tanh.
     """
-    generator = Generator(
+    generator = SpadeGenerator(
         GeneratorArchitecture(num_labels=2, instance_edges=False, width=1, hidden=1, upsamplings=1)
     ).eval()
     with torch.no_grad():
@@ -173,7 +173,7 @@ def test_golden_forward_worked_by_hand() -> None:
             if name.endswith("weight_v"):
                 buffer.fill_(1 / 3)
     label_ids = torch.tensor([[[1, 0], [0, 0]]], dtype=torch.uint8)
-    images = generator(build_semantics(label_ids, None, 2))
+    images = generator(one_hot_semantics(label_ids, None, 2))
     expected = torch.full((1, 3, 2, 2), 0.04 * 3928 / 243).tanh()
     torch.testing.assert_close(images, expected, atol=1e-4, rtol=1e-4)
 
@@ -184,4 +184,4 @@ def test_a_size_that_does_not_halve_is_named() -> None:
         match=r"label maps of 20x24 do not suit a generator of 3 upsamplings: "
         r"both sides must be multiples of 8",
     ):
-        Generator(TINY)(semantics_of(1, 20, 24))
+        SpadeGenerator(TINY)(semantics_of(1, 20, 24))

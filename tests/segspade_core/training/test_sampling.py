@@ -22,6 +22,20 @@ def test_no_batch_of_one_among_larger_ones() -> None:
     assert [len(batch_indices(9, 4, 0, 0, step)) for step in range(3)] == [4, 4, 2]
 
 
+@given(st.integers(1, 20), st.integers(1, 4), st.integers(1, 4))
+def test_processes_get_as_many_samples_each(samples: int, share: int, processes: int) -> None:
+    """Fault: a last batch that cannot be shared alike; one sample at a time in a batch of several."""
+    batch = share * processes
+    for step in range(steps_per_epoch(samples, batch)):
+        alone = batch_indices(samples, batch, 0, 0, step)
+        shared = batch_indices(samples, batch, 0, 0, step, processes)
+        assert len(shared) % processes == 0
+        assert 0 <= len(shared) - len(alone) < processes
+        np.testing.assert_array_equal(shared[: len(alone)], alone)
+        if samples > 1 and batch > 1:
+            assert len(shared) > 1
+
+
 def test_epochs_and_seeds_differ() -> None:
     """Fault: the epoch does not enter the seed, and every epoch shows the same order."""
     orders = [batch_indices(50, 50, seed, epoch, 0).tolist() for seed in (0, 1) for epoch in (0, 1)]
