@@ -9,6 +9,8 @@ from prefect import flow
 from flows import stages
 from segspade_core.config import (
     EvaluateConfig,
+    PaintConfig,
+    QualityConfig,
     ReportConfig,
     RuntimeConfig,
     ScoreConfig,
@@ -21,6 +23,7 @@ from tasks.scoring import SplitJourney
 from tasks.splits import has_labels
 
 BOUNDARY_TOLERANCE = ScoreConfig().boundary_tolerance
+QUALITY = ScoreConfig().quality
 
 
 @flow(name="cycle")
@@ -30,15 +33,17 @@ def cycle(
     generator: ArtifactRef,
     evaluate: EvaluateConfig,
     boundary_tolerance: float = BOUNDARY_TOLERANCE,
+    quality: QualityConfig = QUALITY,
     workspace: Path = stages.WORKSPACE,
     runtime: RuntimeConfig = stages.RUNTIME,
 ) -> ArtifactRef:
     """Take splits of a dataset through segmenter and generator, there and back, and score every step."""
     models = dataset, segmenter, generator
     journeys = [
-        _journey(split, evaluate.limit.get(split), *models, workspace, runtime) for split in evaluate.splits
+        _journey(split, evaluate.limit.get(split), evaluate.paint, *models, workspace, runtime)
+        for split in evaluate.splits
     ]
-    config = ScoreConfig(splits=evaluate.splits, boundary_tolerance=boundary_tolerance)
+    config = ScoreConfig(splits=evaluate.splits, boundary_tolerance=boundary_tolerance, quality=quality)
     return stages.score.fn(journeys, config, workspace, runtime)
 
 
@@ -49,18 +54,20 @@ def cycle_report(
     generator: ArtifactRef,
     evaluate: EvaluateConfig,
     report: ReportConfig,
+    quality: QualityConfig = QUALITY,
     workspace: Path = stages.WORKSPACE,
     runtime: RuntimeConfig = stages.RUNTIME,
 ) -> ArtifactRef:
     """The cycle of some splits, and the report on it."""
     models = dataset, segmenter, generator
-    scores = cycle.fn(*models, evaluate, workspace=workspace, runtime=runtime)
+    scores = cycle.fn(*models, evaluate, quality=quality, workspace=workspace, runtime=runtime)
     return stages.report.fn(scores, report, workspace, runtime)
 
 
 def _journey(
     split: Split,
     limit: int | None,
+    paint: PaintConfig,
     dataset: ArtifactRef,
     segmenter: ArtifactRef,
     generator: ArtifactRef,
@@ -68,7 +75,7 @@ def _journey(
     runtime: RuntimeConfig,
 ) -> SplitJourney:
     only = SegmentConfig(split=split, limit=limit)
-    paint_only = SynthesizeConfig(split=split, limit=limit)
+    paint_only = SynthesizeConfig(split=split, limit=limit, **paint.model_dump())
 
     predicted = stages.segment.fn(segmenter, dataset, only, workspace, runtime)
     painted = stages.synthesize.fn(generator, predicted, paint_only, workspace, runtime)

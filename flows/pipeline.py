@@ -27,7 +27,14 @@ def pipeline(config: RunConfig, workspace: Path = stages.WORKSPACE) -> ArtifactR
     segmenter = stages.train_segmenter.fn(dataset, config.segmenter, workspace, runtime)
     generator = imported or stages.train_generator.fn(dataset, config.generator, workspace, runtime)
     scores = cycle.fn(
-        dataset, segmenter, generator, config.evaluate, config.score_boundary_tolerance, workspace, runtime
+        dataset,
+        segmenter,
+        generator,
+        config.evaluate,
+        config.score_boundary_tolerance,
+        config.score_quality,
+        workspace,
+        runtime,
     )
     report = stages.report.fn(scores, config.report, workspace, runtime)
     name_results(workspace, config.name, [dataset, segmenter, generator, scores, report])

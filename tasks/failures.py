@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from segspade_core.errors import InputError, TrainingDiverged
+
 
 class TrainingEnded(RuntimeError):
     """The training process ended before it was done; the message says how, and how to go on."""
+
+
+def failure_of(kind: str, message: str) -> Exception:
+    """What a training process told of its end, as an exception of the same kind."""
+    kinds: dict[str, type[Exception]] = {"InputError": InputError, "TrainingDiverged": TrainingDiverged}
+    return kinds.get(kind, TrainingEnded)(message)

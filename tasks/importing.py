@@ -15,8 +15,9 @@ from storage.refs import ArtifactRef
 from storage.store import Store
 from tasks.inputs import generator_weights
 from tasks.plan import Plan
+from tasks.stage import tell
 
-REVISION = 1
+REVISION = 2
 
 
 def plan_import(workspace: Path, config: GeneratorImportConfig, runtime: RuntimeConfig | None = None) -> Plan:
@@ -67,9 +68,20 @@ def import_weights(plan: Plan) -> dict[str, Any]:
     if plan.place is not None:
         config = config.model_copy(update={"weights": str(plan.place)})
     content, about = import_generator(config)
+    if about["assumed"]:
+        tell(_assumptions(about))
     put_bytes(plan.staging / "model.safetensors", content)
     put_bytes(plan.staging / "about.json", (json.dumps(about, indent=2, sort_keys=True) + "\n").encode())
     return {"metrics": {"parameters": about["parameters"]}}
+
+
+def _assumptions(about: dict[str, Any]) -> str:
+    """What the shapes in a file of others leave open, and how it was taken."""
+    taken = ", ".join(f"{name} {json.dumps(value)}" for name, value in about["assumed"].items())
+    return (
+        f"{about['source']}: its shapes leave open what is taken as {taken}; if it was trained otherwise, "
+        f"say so in the settings of the import, such as --set {next(iter(about['assumed']))}=..."
+    )
 
 
 def check_fits(workspace: Path, generator: ArtifactRef, size: tuple[int, int]) -> None:
@@ -79,7 +91,15 @@ def check_fits(workspace: Path, generator: ArtifactRef, size: tuple[int, int]) -
         InputError: it cannot; the message says which sizes it takes.
     """
     about = json.loads((Store(workspace).path(generator) / "about.json").read_bytes())
-    step = 2 ** GeneratorArchitecture(**about["architecture"]).upsamplings
+    architecture = GeneratorArchitecture(**about["architecture"])
+    step = 2**architecture.upsamplings
+    if architecture.linear_head is not None:
+        only = tuple(side * step for side in architecture.linear_head)
+        if size != only:
+            raise InputError(
+                f"ingest.size {size[0]}x{size[1]} does not suit the generator from {about['source']}: it "
+                f"starts from a style code, and paints at {only[0]}x{only[1]} alone"
+            )
     if size[0] % step or size[1] % step:
         raise InputError(
             f"ingest.size {size[0]}x{size[1]} does not suit the generator from {about['source']}: "

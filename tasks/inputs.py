@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from segspade_core.config import GeneratorImportConfig, PathSource, RunConfig
+from segspade_core.config import GeneratorImportConfig, PathSource, QualityConfig, RunConfig
 from segspade_core.errors import InputError
+from segspade_core.metrics.painting_names import ALEXNET, INCEPTION
+from segspade_core.metrics.painting_weights import named_file
 
 NAMED_WEIGHTS = ("imagenet", "none")
 
@@ -21,6 +23,7 @@ def check_files(config: RunConfig) -> None:
     segmenter_weights(config.segmenter.weights)
     if isinstance(config.generator, GeneratorImportConfig):
         generator_weights(config.generator.weights)
+    quality_weights(config.score_quality)
 
 
 def source_place(path: str | Path) -> Path:
@@ -60,10 +63,38 @@ def generator_weights(weights: str) -> Path | None:
     if weights.startswith("shipped:"):
         return None
     path = Path(weights).expanduser()
+    if path.is_dir():
+        raise InputError(f"{weights}: is a folder; give the file of weights in it, such as latest_net_G.pth")
     if not path.is_file():
         raise InputError(
             f"{weights}: no such file; generator.weights is 'shipped:minicity' or a file. The published "
             "SPADE weights are not on the web any more: to train a generator of your own, say "
             "`generator: {kind: train}`"
+        )
+    return path
+
+
+def quality_weights(config: QualityConfig) -> None:
+    """See that the networks which the quality of painting is measured with are there, where files are named.
+
+    Raises:
+        InputError: one is not.
+    """
+    named_file(config.inception, INCEPTION)
+    named_file(config.lpips, ALEXNET)
+
+
+def vgg19_file(weights: str) -> Path | None:
+    """The file of VGG-19 weights that a perceptual loss looks through; None when they are named.
+
+    Raises:
+        InputError: it is not there.
+    """
+    if weights in ("auto", *NAMED_WEIGHTS):
+        return None
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        raise InputError(
+            f"{weights}: no such file; generator.perceptual_weights is 'auto', 'imagenet', 'none' or a file"
         )
     return path

@@ -6,11 +6,12 @@ torch takes seconds to import, so it is imported when a model is: a run that mak
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from segspade_core.config import RuntimeConfig
+from segspade_core.config import GeneratorArchitecture, PaintConfig, RuntimeConfig
 from storage.refs import ArtifactRef
 from storage.store import Store
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from segspade_core.segmentation import Segmenter
-    from segspade_core.spade import Generator
+    from segspade_core.spade import Painter, SpadeGenerator, StyleEncoder
 
 _turn = threading.Lock()
 _loading = threading.Lock()
@@ -40,11 +41,28 @@ def segmenter_of(workspace: Path, ref: ArtifactRef, runtime: RuntimeConfig) -> t
         return _segmenter(workspace, ref, device), device
 
 
-def generator_of(workspace: Path, ref: ArtifactRef, runtime: RuntimeConfig) -> tuple[Generator, torch.device]:
-    """The generator of an artifact, on the device that `runtime` asks for, in evaluation mode."""
+@dataclass(frozen=True)
+class PaintingModels:
+    """All of a generator artifact that painting takes."""
+
+    generator: SpadeGenerator  # on the CPU
+    style_encoder: StyleEncoder | None  # likewise
+    painter: Painter  # on the device
+
+
+def painting_models(
+    workspace: Path, ref: ArtifactRef, config: PaintConfig, runtime: RuntimeConfig
+) -> PaintingModels:
+    """The generator of an artifact, made ready to paint as `config` says on the device of `runtime`."""
     with _loading:
-        device = _device(runtime)
-        return _generator(workspace, ref, device), device
+        return _painting(workspace, ref, config.method, config.precision, _device(runtime))
+
+
+def generator_architecture(workspace: Path, ref: ArtifactRef) -> GeneratorArchitecture:
+    """The architecture of a generator artifact, without loading its weights."""
+    from segspade_core.training.checkpoint import read_metadata
+
+    return GeneratorArchitecture(**read_metadata(_weights(workspace, ref)[0])["architecture"])
 
 
 def device_name(runtime: RuntimeConfig) -> str:
@@ -73,10 +91,19 @@ def _segmenter(workspace: Path, ref: ArtifactRef, device: torch.device) -> Segme
 
 
 @lru_cache(maxsize=1)
-def _generator(workspace: Path, ref: ArtifactRef, device: torch.device) -> Generator:
-    from segspade_core.spade import load_generator
+def _painting(
+    workspace: Path,
+    ref: ArtifactRef,
+    method: Literal["fast", "dense"],
+    precision: Literal["fp32", "bf16"],
+    device: torch.device,
+) -> PaintingModels:
+    from segspade_core.spade import Painter, load_generator, load_style_encoder
 
-    return load_generator(*_weights(workspace, ref)).to(device).eval()
+    weights = _weights(workspace, ref)
+    generator = load_generator(*weights)
+    painter = Painter(generator, device, method, precision)
+    return PaintingModels(generator, load_style_encoder(*weights), painter)
 
 
 def _weights(workspace: Path, ref: ArtifactRef) -> tuple[bytes, str]:

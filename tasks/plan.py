@@ -20,7 +20,8 @@ from storage.store import Store
 class Plan(BaseModel):
     """What a stage is about to make. Stage, revision, config and inputs enter the key.
 
-    Not so workspace, runtime, and `place` (where a source of files lies): they do not change the result.
+    Not so workspace, runtime, and `place` and `places` (where files lie whose content the config knows by
+    its digest): they do not change the result.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -34,6 +35,7 @@ class Plan(BaseModel):
     inputs: dict[str, str]
     runtime: RuntimeConfig = RuntimeConfig()
     place: Path | None = None
+    places: dict[str, Path] = {}
 
     @computed_field
     @property

@@ -21,7 +21,7 @@ from tasks.frames import journey_samples, read_summary
 from tasks.plan import Plan
 from tasks.splits import has_labels
 
-REVISION = 1
+REVISION = 2
 PAGE = "report.html"
 
 _HEADINGS = {"segmenter": "Segmenter: loss", "generator": "Generator: losses"}

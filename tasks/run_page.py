@@ -6,6 +6,7 @@ happens: the same code serves tests and scripts without a server.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,15 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 from prefect.context import FlowRunContext
 
 from segspade_core.figures.journey import JourneySample
+from segspade_core.figures.painting import FROM, painting_table
 from segspade_core.figures.panels import URI_LIMIT_BYTES, sample_panel
+from segspade_core.metrics.painting_names import ABOUT, show
 from storage.refs import ArtifactRef
 from storage.store import Store
 from tasks.frames import journey_samples, read_summary
 from tasks.reporting import PAGE
 
-SCORES_KEY, SAMPLES_KEY, REPORT_KEY = "scores", "samples", "report"
+SCORES_KEY, PAINTING_KEY, SAMPLES_KEY, REPORT_KEY = "scores", "painting", "samples", "report"
 
 _COLUMNS = ("photo", "true", "predicted", "painted_predicted", "second")
 _CAPTIONS = ("photograph", "true map", "predicted map", "painted from it", "second map")
@@ -27,15 +30,25 @@ _FRAMES = 3
 
 
 def show_scores(workspace: Path, scores: ArtifactRef) -> None:
-    """The scores as a table, one row a split and comparison."""
+    """The scores as two tables: a row a split and comparison, and a row a split, painting and score."""
     if FlowRunContext.get() is None:
         return
+    summary = read_summary(workspace, scores)
     rows = [
         {"split": split, "comparison": comparison, **_figures(row)}
-        for split, comparisons in read_summary(workspace, scores)["splits"].items()
+        for split, comparisons in summary["splits"].items()
         for comparison, row in comparisons.items()
     ]
     create_table_artifact(key=SCORES_KEY, table=rows, description=f"Scores `{scores}`")
+    painting = summary.get("painting", {})
+    told = painting_table(painting)
+    if told is not None:
+        what = f"Quality of painting: photographs against painted images. Scores `{scores}`"
+        create_table_artifact(
+            key=PAINTING_KEY,
+            table=list(_painting_rows(painting)),
+            description="\n\n".join([what, *(f"{note}." for note in told.left_out)]),
+        )
 
 
 def show_samples(workspace: Path, scores: ArtifactRef) -> None:
@@ -76,6 +89,25 @@ def _figures(row: dict[str, Any]) -> dict[str, str]:
     figures["boundary F1"] = _percent(row.get("boundary_f1"))
     figures["boundary length ratio"] = "" if ratio is None else f"{ratio:.2f}"
     return figures
+
+
+def _painting_rows(painting: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for split, paintings in painting.items():
+        for name, row in paintings.items():
+            for score, told in row["scores"].items():
+                yield {
+                    "split": split,
+                    "painted from": FROM[name],
+                    "score": ABOUT[score].label,
+                    "value": show(score, told["value"]),
+                    "better": ABOUT[score].better,
+                    "count": told["count"],
+                    "size": told["size"],
+                    "interpolation": told["interpolation"],
+                    "seen through": told["extractor"],
+                    "settings": ", ".join(f"{key} {value}" for key, value in told["settings"].items()),
+                    "note": told["note"],
+                }
 
 
 def _percent(value: float | None) -> str:

@@ -1,27 +1,34 @@
-"""Score what became of some splits: maps against the true ones, and the cycle's second against its first."""
+"""Score what became of some splits: maps against the true ones, the cycle's second against its first, and
+painted images against the photographs of the same frames."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from segspade_core.config import RuntimeConfig, ScoreConfig, Split
+from segspade_core.config import QualityConfig, RuntimeConfig, ScoreConfig, Split
 from segspade_core.errors import InputError
+from segspade_core.metrics.painting_names import PAINTINGS
 from segspade_core.metrics.summary import summarise
 from segspade_core.metrics.tally import Comparison, Tally
 from storage.arrays import SplitArray
 from storage.files import put_bytes
 from storage.refs import ArtifactRef
 from storage.tables import write_table
+from tasks.judges import find_judges, judges_of
+from tasks.models import device_name, device_turn
 from tasks.plan import Part, Plan, StoredPart, marker, part_is_made, parts_of
 from tasks.splits import has_labels, open_input, read_rows
 from tasks.stage import map_parts, stage_task
 
-REVISION = 1
+if TYPE_CHECKING:
+    from segspade_core.metrics.painting_summary import PaintingScores
+
+REVISION = 2
 
 _MODELS = ("dataset", "segmenter", "generator")
 _MADE = ("predicted", "painted_predicted", "cycle", "painted_true", "resegmented")
@@ -66,10 +73,11 @@ def plan_score(
     config: ScoreConfig,
     runtime: RuntimeConfig | None = None,
 ) -> Plan:
-    """What scoring `config.splits` makes.
+    """What scoring `config.splits` makes; what 'auto' weights are is found out here, for the key to say.
 
     Raises:
-        InputError: a split has no journey or two, or the journeys were made with different models.
+        InputError: a split has no journey or two, the journeys were made with different models, or a file of
+            weights is not there.
     """
     splits = [journey.split for journey in journeys]
     if sorted(splits) != sorted(set(config.splits)):
@@ -82,45 +90,81 @@ def plan_score(
     inputs = dict(models)
     for journey in journeys:
         inputs |= journey.made
+    quality, places = find_judges(config.quality)
     return Plan(
         workspace=workspace,
         stage="score",
         kind="scores",
         revision=REVISION,
-        config=config.model_dump(mode="json"),
+        config=config.model_dump(mode="json") | {"quality": quality},
         inputs=inputs,
         runtime=runtime or RuntimeConfig(),
+        places=places,
     )
 
 
 def score(plan: Plan) -> dict[str, Any]:
-    """Count every sample and make the tables. Returns 'counts' and 'metrics' for the manifest."""
+    """Count every sample and make the tables. Returns 'counts', 'metrics' and 'device' for the manifest."""
     splits = plan.config["splits"]
     counts = {split: len(_maps(plan, split, "predicted")) for split in splits}
     parts = parts_of(counts)
     map_parts(score_part, plan, parts)
     tally = sum((Tally.from_json(marker(plan, part).read_bytes()) for part in parts), Tally())
     scores = summarise(tally, plan.config["boundary_tolerance"])
-    content = json.dumps(scores.summary, indent=2, allow_nan=False) + "\n"
+    painting = _painting_scores(plan, parts)
+    content = json.dumps(scores.summary | {"painting": painting.summary}, indent=2, allow_nan=False) + "\n"
     put_bytes(plan.staging / "scores.json", content.encode())
     for name in ("per_class", "confusion", "per_sample"):
         write_table(plan.staging / f"{name}.parquet", getattr(scores, name))
-    return {"counts": counts, "metrics": _in_short(scores.summary)}
+    write_table(plan.staging / "painting.parquet", painting.table)
+    write_table(plan.staging / "painting_per_sample.parquet", painting.per_sample)
+    metrics = _in_short(scores.summary) | {"painting": _painting_in_short(painting.summary)}
+    return {"counts": counts, "metrics": metrics, "device": device_name(plan.runtime)}
 
 
 @stage_task(name="score", task_run_name="score {part.split} {part.start}–{part.stop}")
 def score_part(plan: Plan, part: Part) -> StoredPart:
-    """Tally one shard. The tally is the marker: where it is, the part is counted."""
+    """Tally one shard. The tally is the marker: where it is, the part is counted, and its paintings seen."""
     if not part_is_made(plan, part):
         tolerance = plan.config["boundary_tolerance"]
-        ids = read_rows(plan.workspace, plan.input(f"{part.split}.predicted"), part.split)["id"]
+        ids = _ids(plan, part)
         tally = Tally()
         for comparison, target, predicted in _comparisons(plan, part.split):
             truths, guesses = target[part.start : part.stop], predicted[part.start : part.stop]
-            for sample_id, truth, guess in zip(ids[part.start : part.stop], truths, guesses, strict=True):
-                tally.add(part.split, comparison, str(sample_id), truth, guess, tolerance)
+            for sample_id, truth, guess in zip(ids, truths, guesses, strict=True):
+                tally.add(part.split, comparison, sample_id, truth, guess, tolerance)
+        put_bytes(_looks_file(plan, part), _look(plan, part, ids))
         put_bytes(marker(plan, part), tally.to_json().encode())
     return StoredPart(plan=plan, part=part)
+
+
+def _look(plan: Plan, part: Part, ids: Sequence[str]) -> bytes:
+    """What is seen of the paintings of one shard, and of its photographs, as a file."""
+    from segspade_core.metrics.painting import look  # here: see segment_part
+
+    photographs = _images(plan, "dataset", part.split)[part.start : part.stop]
+    paintings = {
+        name: _images(plan, f"{part.split}.{name}", part.split)[part.start : part.stop]
+        for name in PAINTINGS
+        if f"{part.split}.{name}" in plan.inputs
+    }
+    with device_turn():
+        return look(part.split, ids, photographs, paintings, judges_of(plan)).to_bytes()
+
+
+def _looks_file(plan: Plan, part: Part) -> Path:
+    """Beside the marker, and there before it: features are of use only until the scores are made of them."""
+    return marker(plan, part).with_name(f"{part.name}.looks")
+
+
+def _painting_scores(plan: Plan, parts: Sequence[Part]) -> PaintingScores:
+    from segspade_core.metrics.painting import Looks
+    from segspade_core.metrics.painting_summary import summarise_painting
+
+    looks = Looks.sum(Looks.from_bytes(_looks_file(plan, part).read_bytes()) for part in parts)
+    height, width = _images(plan, "dataset", parts[0].split).shape[1:3]
+    config = QualityConfig(**plan.config["quality"])
+    return summarise_painting(looks, config, (height, width), str(plan.input("segmenter")))
 
 
 def _comparisons(plan: Plan, split: str) -> Iterator[tuple[Comparison, SplitArray, SplitArray]]:
@@ -132,6 +176,15 @@ def _comparisons(plan: Plan, split: str) -> Iterator[tuple[Comparison, SplitArra
             if f"{split}.{name}" in plan.inputs:
                 yield comparison, true, _maps(plan, split, name)
     yield "cycle", _maps(plan, split, "predicted"), _maps(plan, split, "cycle")
+
+
+def _ids(plan: Plan, part: Part) -> list[str]:
+    rows = read_rows(plan.workspace, plan.input(f"{part.split}.predicted"), part.split)
+    return [str(id) for id in rows["id"].iloc[part.start : part.stop]]
+
+
+def _images(plan: Plan, name: str, split: str) -> SplitArray:
+    return open_input(plan.workspace, plan.input(name), split, "image")["image"]
 
 
 def _maps(plan: Plan, split: str, name: str) -> SplitArray:
@@ -146,4 +199,17 @@ def _in_short(summary: dict[str, Any]) -> dict[str, Any]:
             for comparison, row in comparisons.items()
         }
         for split, comparisons in summary["splits"].items()
+    }
+
+
+def _painting_in_short(summary: dict[str, Any]) -> dict[str, Any]:
+    """Split → painting → score → value, of those that there are."""
+    return {
+        split: {
+            painting: {
+                name: score["value"] for name, score in row["scores"].items() if score["value"] is not None
+            }
+            for painting, row in paintings.items()
+        }
+        for split, paintings in summary.items()
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from segspade_core.errors import InputError
@@ -56,6 +57,31 @@ def read_rows(workspace: Path, ref: ArtifactRef, split: str) -> pd.DataFrame:
     return read_table(Store(workspace).path(ref) / f"{split}.samples.parquet")
 
 
+def names_of(column: pd.Series) -> list[str | None]:
+    """A column of names, such as cities; None where one is not known."""
+    return [None if pd.isna(name) else str(name) for name in column]
+
+
 def has_labels(workspace: Path, dataset: ArtifactRef, split: str) -> bool:
     """Whether the split of a dataset has true label maps; a test split often has none."""
     return "label_ids" in open_input(workspace, dataset, split, "image")
+
+
+def photograph_of(workspace: Path, ref: ArtifactRef, sample_id: str) -> np.ndarray:
+    """(H, W, 3) uint8: a photograph of the dataset that `ref` is, or was made from.
+
+    Raises:
+        InputError: no split of it has such a sample.
+    """
+    store = Store(workspace)
+    datasets = [at for at in store.lineage(ref) if at.kind == "dataset" and store.exists(at)]
+    for dataset in datasets:
+        for table in sorted(store.path(dataset).glob("*.samples.parquet")):
+            split = table.name.removesuffix(".samples.parquet")
+            found = read_rows(workspace, dataset, split)["id"].to_numpy() == sample_id
+            if found.any():
+                index = int(found.argmax())
+                image = open_input(workspace, dataset, split, "image")["image"][index : index + 1]
+                return np.asarray(image[0])
+    where = ", ".join(map(str, datasets)) or f"what {ref} was made from"
+    raise InputError(f"no photograph '{sample_id}' in {where}; `segspade export` lists the ids of a dataset")

@@ -5,15 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from segspade_core.config import RuntimeConfig, SynthesizeConfig
 from storage.arrays import write_shard
 from storage.refs import ArtifactRef
-from tasks.models import device_name, device_turn, generator_of
+from tasks.models import device_name, device_turn, generator_architecture, painting_models
 from tasks.plan import Part, Plan, StoredPart, part_is_made
-from tasks.splits import begin_split, open_input
+from tasks.splits import begin_split, names_of, open_input, photograph_of, read_rows
 from tasks.stage import map_parts, stage_task
 
-REVISION = 1
+REVISION = 2
 
 
 def plan_synthesize(
@@ -39,8 +41,14 @@ def synthesize(plan: Plan) -> dict[str, Any]:
     """Paint every sample. Returns 'counts' and 'device' for the manifest.
 
     Raises:
-        InputError: the maps have no such split, or their size does not suit the generator.
+        InputError: the maps have no such split, their size does not suit the generator, or it cannot paint as
+            asked.
     """
+    config = SynthesizeConfig(**plan.config)
+    from segspade_core.spade import check_steering
+
+    check_steering(generator_architecture(plan.workspace, plan.input("generator")), config)
+    _style_photograph(plan)
     parts = begin_split(plan, source="label_maps", read="label_ids", made="image")
     map_parts(synthesize_part, plan, parts)
     counts = {plan.config["split"]: sum(map(len, parts))}
@@ -51,14 +59,33 @@ def synthesize(plan: Plan) -> dict[str, Any]:
 def synthesize_part(plan: Plan, part: Part) -> StoredPart:
     """Paint the images of one shard."""
     if not part_is_made(plan, part):
-        from segspade_core.spade import synthesize as paint  # here: see segment_part
+        from segspade_core.spade import painting_codes  # here: see segment_part
+        from segspade_core.spade import synthesize as paint
 
-        generator, device = generator_of(plan.workspace, plan.input("generator"), plan.runtime)
+        config = SynthesizeConfig(**plan.config)
+        models = painting_models(plan.workspace, plan.input("generator"), config, plan.runtime)
         arrays = open_input(plan.workspace, plan.input("label_maps"), part.split, "label_ids")
         label_ids = arrays["label_ids"][part.start : part.stop]
         # predicted maps have no instances: the generator's edges then come from the classes that have them
         instance_ids = arrays["instance_ids"][part.start : part.stop] if "instance_ids" in arrays else None
+        rows = read_rows(plan.workspace, plan.input("label_maps"), part.split)[part.start : part.stop]
+        codes = painting_codes(
+            models.generator,
+            models.style_encoder,
+            config,
+            {condition: names_of(rows[condition]) for condition in ("city", "time_of_day")},
+            len(part),
+            _style_photograph(plan),
+        )
         with device_turn():
-            images = paint(generator, label_ids, instance_ids, device)
+            images = paint(models.painter, label_ids, instance_ids, codes)
         write_shard(plan.staging / part.array, part.shard, {"image": images})
     return StoredPart(plan=plan, part=part)
+
+
+def _style_photograph(plan: Plan) -> np.ndarray | None:
+    """(H, W, 3) uint8: the photograph whose style is asked for, of the dataset that the maps come from."""
+    kind, _, sample_id = plan.config["style"].partition(":")
+    if kind != "image":
+        return None
+    return photograph_of(plan.workspace, plan.input("label_maps"), sample_id)

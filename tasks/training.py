@@ -14,17 +14,17 @@ from typing import Any
 from prefect import task
 
 from segspade_core.config import GeneratorConfig, RuntimeConfig, SegmenterConfig
-from segspade_core.errors import InputError, TrainingDiverged
 from storage.files import sha256_file
 from storage.refs import ArtifactRef
-from tasks.failures import TrainingEnded
-from tasks.inputs import segmenter_weights
+from tasks.failures import TrainingEnded, failure_of
+from tasks.inputs import segmenter_weights, vgg19_file
 from tasks.plan import Plan
-from tasks.progress import Bar, progress
+from tasks.progress import Bar, progress, say
 from tasks.stage import Work, run_logger
+from tasks.training_page import TrainingPage
 
 SEGMENTER_REVISION = 1
-GENERATOR_REVISION = 1
+GENERATOR_REVISION = 2
 
 COMMAND = [sys.executable, "-m", "tasks.training_process"]
 
@@ -58,16 +58,36 @@ def plan_segmenter(
 def plan_generator(
     workspace: Path, dataset: ArtifactRef, config: GeneratorConfig, runtime: RuntimeConfig | None = None
 ) -> Plan:
-    """What training a SPADE generator on the train split of `dataset` makes."""
+    """What training a SPADE generator on the train split of `dataset` makes.
+
+    Raises:
+        InputError: `config.perceptual_weights` names a file that is not there.
+    """
+    path = vgg19_file(config.perceptual_weights)
+    chosen = config.perceptual_weights if path is None else f"sha256:{sha256_file(path)}"
+    if chosen == "auto":
+        # settled here, so that the key says what was trained with
+        chosen = _vgg19_or_none() if config.losses.perceptual else "none"
     return Plan(
         workspace=workspace,
         stage="train-generator",
         kind="generator",
         revision=GENERATOR_REVISION,
-        config=config.model_dump(mode="json"),
+        config={**config.model_dump(mode="json"), "perceptual_weights": chosen},
         inputs={"dataset": str(dataset)},
         runtime=runtime or RuntimeConfig(),
+        place=path and path.absolute(),
     )
+
+
+def _vgg19_or_none() -> str:
+    from segspade_core.spade.perceptual import vgg19_problem  # here: it takes seconds to import
+
+    reason = vgg19_problem()
+    if reason is None:
+        return "imagenet"
+    say(f"the perceptual loss is off: {reason}")
+    return "none"
 
 
 @task(name="train", task_run_name="{plan.stage} {plan.key}")
@@ -87,33 +107,38 @@ def train(plan: Plan, work: Work) -> dict[str, Any]:
         assert process.stdout is not None
         process.stdin.write(plan.model_dump_json())
         process.stdin.close()
+        page = TrainingPage(plan)
         result: dict[str, Any] | None = None
         failure: dict[str, Any] | None = None
         for line in process.stdout:
+            if not line.endswith("\n"):
+                break  # it was killed in the middle of a message
             message = json.loads(line)
             if message["what"] == "result":
                 result = message
             elif message["what"] == "failure":
                 failure = message
             else:
-                _show(message, bar)
                 if message["what"] == "epoch":
+                    page.show_epoch(message)
                     work.keep_time()
+                else:
+                    page.count_step()
+                _show(message, bar, page.rate)
         code = process.wait()
     if failure is not None:
-        kinds: dict[str, type[Exception]] = {"InputError": InputError, "TrainingDiverged": TrainingDiverged}
-        raise kinds.get(failure["kind"], TrainingEnded)(failure["message"])
+        raise failure_of(failure["kind"], failure["message"])
     if result is None:
         raise TrainingEnded(_ending(plan, code))
     return {name: result[name] for name in ("counts", "metrics", "device")}
 
 
-def _show(message: dict[str, Any], bar: Bar) -> None:
+def _show(message: dict[str, Any], bar: Bar, images_per_second: float) -> None:
     """One step or one epoch: the bar for who watches, one line an epoch for who reads the run's log."""
     values = ", ".join(f"{name} {value:.4g}" for name, value in message["values"].items())
     epoch = f"epoch {message['epoch']} of {message['epochs']}"
     if message["what"] == "epoch":
-        run_logger().info("%s: %s", epoch, values)
+        run_logger().info("%s, %.3g images/s: %s", epoch, images_per_second, values)
         bar.move_to(bar.done, f"epoch {message['epoch']}/{message['epochs']} {values}")
         return
     steps_done = (message["epoch"] - 1) * message["steps"] + message["step"]

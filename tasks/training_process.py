@@ -21,7 +21,8 @@ import torch
 
 from segspade_core.config import GeneratorConfig, SegmenterConfig
 from segspade_core.errors import InputError, TrainingDiverged
-from segspade_core.training.device import pick_device
+from segspade_core.figures.panels import sample_panel
+from segspade_core.training.distributed import is_first
 from segspade_core.training.events import EpochEvent, History, StepEvent, TrainingStopped
 from storage.arrays import SplitArray, open_split
 from storage.checkpoints import FolderCheckpoints
@@ -29,7 +30,8 @@ from storage.files import put_bytes
 from storage.tables import write_table
 from tasks.models import device_name
 from tasks.plan import Plan
-from tasks.splits import open_input
+from tasks.splits import names_of, open_input, read_rows
+from tasks.training_group import first_is_gone, rank_here, training_group
 
 _PR_SET_PDEATHSIG = 1
 _messages: TextIO = sys.stdout
@@ -43,9 +45,12 @@ def main() -> int:
     # a library that prints must not come between the messages
     _messages, sys.stdout = sys.stdout, sys.stderr
     _die_with_parent()
+    if first_is_gone():
+        return 1
     plan = Plan.model_validate_json(sys.stdin.read())
     try:
-        result = _train(plan, lambda: _stop_asked or os.getppid() != parent)
+        with training_group(plan, [sys.executable, "-m", "tasks.training_process"]) as device:
+            result = _train(plan, device, lambda: _stop_asked or os.getppid() != parent)
     except TrainingStopped as stopped:
         _tell({"what": "failure", "kind": "TrainingStopped", "message": str(stopped)})
         return 1
@@ -57,11 +62,10 @@ def main() -> int:
     return 0
 
 
-def _train(plan: Plan, should_stop: Callable[[], bool]) -> dict[str, Any]:
+def _train(plan: Plan, device: torch.device, should_stop: Callable[[], bool]) -> dict[str, Any]:
     """Returns 'counts', 'metrics' and 'device' for the manifest."""
     if plan.runtime.threads:
         torch.set_num_threads(plan.runtime.threads)
-    device = pick_device(plan.runtime.device)
     common: dict[str, Any] = {
         "device": device,
         "checkpoints": FolderCheckpoints(plan.staging / "checkpoints"),
@@ -76,11 +80,11 @@ def _train(plan: Plan, should_stop: Callable[[], bool]) -> dict[str, Any]:
 
         val = _validation(plan)
         counts["val"] = len(val["image"]) if val else 0
-        config = SegmenterConfig(**plan.config)
+        to_train = SegmenterConfig(**plan.config)
         if plan.place is not None:
-            config = config.model_copy(update={"weights": str(plan.place)})
+            to_train = to_train.model_copy(update={"weights": str(plan.place)})
         result = train_segmenter(
-            config, train["image"], train["label_ids"], val.get("image"), val.get("label_ids"), **common
+            to_train, train["image"], train["label_ids"], val.get("image"), val.get("label_ids"), **common
         )
         put_bytes(plan.staging / "model.safetensors", result.best)
         put_bytes(plan.staging / "last.safetensors", result.last)
@@ -88,16 +92,23 @@ def _train(plan: Plan, should_stop: Callable[[], bool]) -> dict[str, Any]:
     else:
         from segspade_core.spade import train_generator
 
+        config = GeneratorConfig(**plan.config)
+        if plan.place is not None:
+            config = config.model_copy(update={"perceptual_weights": str(plan.place)})
+        rows = read_rows(plan.workspace, plan.input("dataset"), "train")
         painter = train_generator(
-            GeneratorConfig(**plan.config),
+            config,
             train["image"],
             train["label_ids"],
             train.get("instance_ids"),
+            conditions={name: names_of(rows[name]) for name in config.conditions},
             **common,
         )
-        put_bytes(plan.staging / "model.safetensors", painter.model)
         history = painter.history
-    _write_history(plan.staging, history)
+        if is_first():
+            put_bytes(plan.staging / "model.safetensors", painter.model)
+    if is_first():
+        _write_history(plan.staging, history)
     metrics = {name: value for name, value in history.epochs[-1].items() if math.isfinite(value)}
     return {"counts": counts, "metrics": metrics, "device": device_name(plan.runtime)}
 
@@ -120,7 +131,8 @@ def _tell_event(event: StepEvent | EpochEvent) -> None:
         _tell({"what": "step", **where, "values": event.losses})
     else:
         where = {"epoch": event.epoch, "epochs": event.epochs}
-        _tell({"what": "epoch", **where, "values": vars(event)["values"]})
+        panel = None if event.panel is None else sample_panel(event.panel)
+        _tell({"what": "epoch", **where, "values": vars(event)["values"], "panel": panel})
 
 
 def _tell(message: dict[str, Any]) -> None:
@@ -134,7 +146,11 @@ def _tell(message: dict[str, Any]) -> None:
 
 
 def _die_with_parent() -> None:
-    """Stop at the next step when asked to, or when the parent dies. Both save a checkpoint first."""
+    """Stop at the next step when asked to, or when the parent dies. Both save a checkpoint first.
+
+    A process that the first one started has nothing to save, and may be waiting for the first one: it dies
+    with that at once.
+    """
 
     def ask(_signal: int, _frame: FrameType | None) -> None:
         global _stop_asked
@@ -143,7 +159,7 @@ def _die_with_parent() -> None:
     signal.signal(signal.SIGTERM, ask)
     signal.signal(signal.SIGINT, ask)
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL if rank_here() else signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +28,7 @@ from segspade_core.config import (
     GeneratorImportConfig,
     IngestConfig,
     MinicityConfig,
+    QualityConfig,
     ReportConfig,
     SegmentConfig,
     SegmenterConfig,
@@ -34,7 +36,7 @@ from segspade_core.config import (
 )
 from storage.refs import ArtifactRef
 from storage.store import Store
-from tasks.inputs import generator_weights, source_place
+from tasks.inputs import generator_weights, quality_weights, source_place
 
 SplitOption = Annotated[str, typer.Option(help="train, val or test")]
 SplitsOption = Annotated[list[str] | None, typer.Option(help="train, val or test; repeat for several")]
@@ -113,7 +115,12 @@ def import_generator(
     workspace: WorkspaceOption = WORKSPACE,
     verbose: VerboseOption = False,
 ) -> None:
-    """Weights trained elsewhere → a SPADE generator."""
+    """Weights trained elsewhere → a SPADE generator.
+
+    Settings say what the shapes in a published file leave open: --set instance_edges=false,
+    --set upsamplings=5 ('normal' of the published code; 6 is 'more'), --set linear_head=[4,8]. With
+    --set generator.width=32 and the like the whole shape of the network is given instead.
+    """
     with reporting_errors():
         config = read_settings(GeneratorImportConfig, settings, weights=weights)
         generator_weights(weights)
@@ -140,12 +147,26 @@ def synthesize(
     label_maps: Annotated[str, typer.Argument(help="key or alias of a dataset, or of predicted label maps")],
     split: SplitOption = "val",
     limit: LimitOption = None,
+    style: Annotated[str, typer.Option(help="mean, sample:SEED, or image:ID of a photograph")] = "mean",
+    city: Annotated[str | None, typer.Option(help="one the generator knows; else each frame's own")] = None,
+    time_of_day: Annotated[str | None, typer.Option(help="likewise, such as night")] = None,
+    method: Annotated[str, typer.Option(help="fast, or dense: the network as published")] = "fast",
+    precision: Annotated[str, typer.Option(help="fp32 or bf16")] = "fp32",
     workspace: WorkspaceOption = WORKSPACE,
     verbose: VerboseOption = False,
 ) -> None:
     """True or predicted label maps of a split → painted images."""
     with reporting_errors():
-        config = config_of_options(SynthesizeConfig, split=split, limit=limit)
+        config = config_of_options(
+            SynthesizeConfig,
+            split=split,
+            limit=limit,
+            style=style,
+            city=city,
+            time_of_day=time_of_day,
+            method=method,
+            precision=precision,
+        )
         refs = _ref(workspace, generator, "generator"), _ref(workspace, label_maps, "dataset", "label_maps")
         _make(lambda stages: stages.synthesize, workspace, verbose, *refs, config)
 
@@ -156,14 +177,20 @@ def score(
     generator: Annotated[str, typer.Argument(help="key or alias of a generator")],
     split: SplitsOption = None,
     limit: LimitOption = None,
+    settings: StageSetOption = None,
     workspace: WorkspaceOption = WORKSPACE,
     verbose: VerboseOption = False,
 ) -> None:
-    """Everything that segment and synthesize make of some splits → scores. What is missing is made first."""
+    """Everything that segment and synthesize make of some splits → scores. What is missing is made first.
+
+    Settings say how the quality of painting is measured, such as --set inception=FILE.
+    """
     with reporting_errors():
         splits = parse_splits(split or ["val"])
         limits = {} if limit is None else dict.fromkeys(splits, limit)
         config = config_of_options(EvaluateConfig, splits=splits, limit=limits)
+        quality = read_settings(QualityConfig, settings)
+        quality_weights(quality)
         refs = (
             _ref(workspace, dataset, "dataset"),
             _ref(workspace, segmenter, "segmenter"),
@@ -173,7 +200,7 @@ def score(
         def cycle(_stages: Any) -> Any:
             from flows.cycle import cycle
 
-            return cycle
+            return partial(cycle, quality=quality)
 
         _make(cycle, workspace, verbose, *refs, config)
 

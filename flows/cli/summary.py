@@ -16,11 +16,14 @@ from rich.console import Console
 from rich.table import Table
 
 from segspade_core.errors import InputError
+from segspade_core.figures.painting import painting_table
+from segspade_core.metrics.painting_names import NONE
 from storage.manifest import Manifest
 from storage.refs import ArtifactRef
 from storage.store import Store
 
 PAGE = "report.html"
+_ARROWS = {"lower is better": "↓", "higher is better": "↑"}
 # beside the packages in a checkout; within this one in an installed wheel (see pyproject.toml)
 _CONFIG_FOLDERS = (
     Path(__file__).parent.parent.parent / "configs",
@@ -73,6 +76,7 @@ def summarise_run(
         return
     console = Console()
     console.print(_scores(summary))
+    _print_painting(console, summary.get("painting", {}))
     console.print(_stages(manifests, scores, since))
     console.print(f"[bold]Report[/bold]  {page}", soft_wrap=True, highlight=False)
     console.print(f"[bold]Runs[/bold]    {ui}  ({_program()} ui{_option(workspace)})", highlight=False)
@@ -97,6 +101,28 @@ def _scores(summary: dict[str, Any]) -> Table:
                 _percent(row.get("boundary_f1")),
             )
     return table
+
+
+def _print_painting(console: Console, painting: dict[str, Any]) -> None:
+    """A row a score, a column a set of painted images; what is missing, and how to get it."""
+    found = painting_table(painting)
+    if found is None:
+        return
+    table = Table(
+        "painted from",
+        title="Quality of painting: photographs against painted images",
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        padding=(0, 1, 0, 0),
+    )
+    for column in found.columns:
+        table.add_column(f"{column.source},\n{column.count} of {column.split}", justify="right")
+    for row in found.rows:
+        if any(value != NONE for value in row.values):
+            table.add_row(f"{row.short} {_ARROWS[row.better]}", *row.values)
+    console.print(table)
+    for note in found.left_out:
+        console.print(f"{note}.", soft_wrap=True, highlight=False, style="dim")
 
 
 def _stages(manifests: list[Manifest], scores: Manifest, since: datetime | None) -> Table:

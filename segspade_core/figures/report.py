@@ -14,6 +14,7 @@ from segspade_core.figures.confusion import confusion_heat_map
 from segspade_core.figures.curves import loss_curves
 from segspade_core.figures.iou import iou_bars
 from segspade_core.figures.journey import JOURNEYS, Journey, JourneySample
+from segspade_core.figures.painting import painting_table
 from segspade_core.figures.panels import data_uri, jpeg, map_png, shrink
 from segspade_core.figures.report_data import ReportData
 from segspade_core.metrics.confusion import ConfusedPair
@@ -50,6 +51,7 @@ def render_report(data: ReportData) -> str:
         data=data,
         names=COMPARISON_NAMES,
         headline=_headline(data),
+        painting=painting_table(data.summary.get("painting", {})),
         journeys={split: _journeys(samples) for split, samples in data.journeys.items()},
         curves=[
             Markup(loss_curves(history.steps, history.epochs, history.heading)) for history in data.histories

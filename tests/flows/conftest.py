@@ -18,24 +18,37 @@ Segspade = Callable[..., "subprocess.CompletedProcess[str]"]
 COMMAND = [sys.executable, "-c", "import sys; from flows.cli import app; sys.argv[0] = 'segspade'; app()"]
 
 
+@pytest.fixture(autouse=True)
+def no_published_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing in torch hub's cache, also not for commands that are started; and nothing is fetched here."""
+
+    def refuse(url: str, *_: object) -> None:
+        raise OSError(f"no network in tests: {url}")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr("segspade_core.metrics.painting_weights.download", refuse)
+
+
 @pytest.fixture(scope="session")
 def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The YAML of the run."""
     import torch
 
     from segspade_core.config import GeneratorArchitecture
-    from segspade_core.spade import Generator, pack_generator
+    from segspade_core.spade import SpadeGenerator, pack_generator
 
     folder = tmp_path_factory.mktemp("tiny")
     torch.manual_seed(0)
     architecture = GeneratorArchitecture(width=2, max_channels=4, hidden=3, upsamplings=4)
-    (folder / "generator.safetensors").write_bytes(pack_generator(Generator(architecture)))
+    (folder / "generator.safetensors").write_bytes(pack_generator(SpadeGenerator(architecture)))
     document = {
         "name": "tiny",
         "source": {"kind": "minicity", "city": {"train": 18, "val": 2, "size": "32x64"}},
         "ingest": {"layout": "minicity", "size": "32x64"},
         "segmenter": {"encoder": "resnet18", "weights": "none", "epochs": 2, "batch": 6, "lr": 1e-3},
         "generator": {"kind": "import", "weights": str(folder / "generator.safetensors")},
+        # tests ask no network
+        "score_quality": {"inception": "none", "lpips": "none"},
         "report": {"samples": 2},
         "runtime": {"device": "cpu", "threads": 1, "checkpoint_every_steps": 1},
     }

@@ -43,6 +43,10 @@ def error_of(*arguments: str | Path) -> tuple[int, str]:
             ("score", "a", "b", "c", "--split", "vall"),
             "--split vall: there is no such split; there are train",
         ),
+        (
+            ("score", "dataset/a", "segmenter/a", "generator/a", "--set", "kid=5", "-w", "."),
+            "--set: kid: there is no such setting",
+        ),
         (("segment", "a", "b", "-w", "nowhere"), "error: nowhere: there is no workspace; name another with"),
         (("artifacts", "list", "-w", "nowhere"), "error: nowhere: there is no workspace"),
         (("alias", "set", "production", "abcd", "-w", "."), "'production' is not kind/alias, such as"),
@@ -256,13 +260,17 @@ class TestReading:
         text = capsys.readouterr().out
         for words in ("painted true", "train-segmenter", str(Store(made).path(report) / "report.html")):
             assert words in text
+        assert "SSIM ↑" in text
+        assert "Fréchet by segmenter (not FID) ↓" in text
+        assert "FID ↓" not in text.replace("FID) ↓", "")
+        assert "FID and KID are left out, as there were no weights of Inception" in text
         assert f"segspade ui --workspace {made}" in text
         assert "http://127.0.0.1:4200" in text
         summarise_run(made, report, "http://127.0.0.1:4200", as_json=True)
         found = json.loads(capsys.readouterr().out)
         assert found["report"] == str(report)
         assert Path(found["page"]).exists()
-        assert set(found["scores"]["splits"]) == {"train", "val"}
+        assert set(found["scores"]["splits"]) == set(found["scores"]["painting"]) == {"train", "val"}
         assert [stage["stage"] for stage in found["stages"]][-2:] == ["score", "report"]
 
 
@@ -271,7 +279,38 @@ def test_a_stage_prints_its_reference_alone(made: Path, prefect_api: str, segspa
     """For scripts: `ref=$(segspade segment …)`. The score command takes what is made of a split as it is."""
     names = ["dataset/tiny", "segmenter/tiny", "generator/tiny"]
     began = time.monotonic()
-    done = segspade("score", *names, "--split", "train", "--split", "val", "-w", made, api=prefect_api)
+    none = ["--set", "inception=none", "--set", "lpips=none"]
+    done = segspade("score", *names, "--split", "train", "--split", "val", *none, "-w", made, api=prefect_api)
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - began < 60
     assert done.stdout.strip() == str(Store(made).resolve("scores/tiny"))
+
+
+@pytest.mark.prefect
+def test_published_weights_become_an_artifact_and_wrong_ones_a_sentence(
+    prefect_api: str, segspade: Any, tmp_path: Path
+) -> None:
+    """Fault: a traceback, status 1, or a half-made artifact; or a setting of `--set` that goes nowhere."""
+    import torch
+
+    from segspade_core.config import GeneratorArchitecture
+    from segspade_core.spade import SpadeGenerator
+
+    entries = SpadeGenerator(GeneratorArchitecture(width=2, hidden=3)).state_dict()
+    torch.save(entries, tmp_path / "latest_net_G.pth")
+    torch.save({**entries, "fc.bias": torch.zeros(5)}, tmp_path / "wrong.pth")
+    workspace = tmp_path / "workspace"
+    failed = segspade("import-generator", "wrong.pth", "-w", workspace, api=prefect_api)
+    assert failed.returncode == 2
+    assert "wrong.pth: entry 'fc.bias' has shape 5, the network wants 32; " in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert Store(workspace).refs() == []
+    done = segspade(
+        "import-generator", "latest_net_G.pth", "--set", "upsamplings=5", "-w", workspace, api=prefect_api
+    )
+    assert done.returncode == 0, done.stderr
+    (ref,) = Store(workspace).refs()
+    assert done.stdout.strip() == str(ref)
+    about = json.loads((Store(workspace).path(ref) / "about.json").read_text())
+    assert about["architecture"]["upsamplings"] == 5
+    assert about["assumed"] == {"instance_edges": True}

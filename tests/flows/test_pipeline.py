@@ -128,5 +128,6 @@ def test_the_run_page_shows_scores_samples_and_report(made: Path) -> None:
     with get_client(sync_client=True) as client:
         found: dict[Any, Any] = {artifact.key: artifact for artifact in client.read_artifacts()}
     assert len(found["scores"].data) > 100
+    assert "distance of segmenter features (not FID)" in found["painting"].data
     assert "](data:image/jpeg;base64," in found["samples"].data
     assert "file://" in found["report"].data

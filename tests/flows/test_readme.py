@@ -37,6 +37,7 @@ QUICK = (
     "ingest.size=32x64",
     "runtime.threads=1",
     "runtime.device=cpu",
+    "score_quality={inception: none, lpips: none}",
 )
 
 pytestmark = pytest.mark.prefect
@@ -91,6 +92,17 @@ def test_stages_and_artifacts(typed: CliRunner, tmp_path: Path) -> None:
     assert len(list((tmp_path / "city" / "leftImg8bit").rglob("*.png"))) == 6
 
 
+def test_a_city_at_night(typed: CliRunner, tmp_path: Path) -> None:
+    """Fault: the generator that ships knows no conditions, or not the names that README asks for."""
+    shipped = run(typed, ["import-generator", "shipped:minicity"]).stdout.strip().splitlines()[-1]
+    run(typed, ["alias", "set", "generator/tiny", shipped])
+    (words,) = commands("City, time of day")
+    store = Store(tmp_path / "workspace")
+    made = store.resolve(run(typed, words).stdout.strip().splitlines()[-1])
+    config = store.manifest(made).config
+    assert (config["city"], config["time_of_day"]) == ("nordvik", "night")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not CAMVID.exists(), reason="the sample of real frames is not beside the checkout")
 def test_camvid_config_on_real_frames(typed: CliRunner, tmp_path: Path) -> None:
@@ -109,6 +121,7 @@ def test_camvid_config_on_real_frames(typed: CliRunner, tmp_path: Path) -> None:
     manifest = Store(tmp_path / "workspace").manifest(scores)
     assert manifest.counts == {"train": 4, "val": 8}
     assert set(manifest.metrics["val"]) == {"segmenter", "painted_true", "painted_predicted", "cycle"}
+    assert set(manifest.metrics["painting"]["val"]) == {"painted_true", "painted_predicted"}
 
 
 @pytest.mark.slow

@@ -6,10 +6,11 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import pandas as pd
 import pytest
-from handmade import commit, maps, photographs, predictions, run_parts_here
+from handmade import commit, maps, photographs, predictions, run_parts_here, tiny_segmenter
 
 from storage.refs import ArtifactRef
 from storage.tables import write_table
@@ -37,6 +38,17 @@ class HandMade:
 def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """That bytes are on the disk is tested with storage; here it would take most of the time."""
     monkeypatch.setattr("os.fsync", lambda _descriptor: None)
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Torch hub's cache is empty, and whoever asks the network is told that there is none."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+
+    def refuse(url: str, timeout: float) -> None:
+        raise URLError(f"no network in tests: {url}")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
 
 
 @pytest.fixture
@@ -91,9 +103,11 @@ def hand_made(workspace: Path) -> HandMade:
 
 @pytest.fixture
 def parts_run_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No Prefect: the parts of every stage run in this thread."""
+    """No Prefect: the parts of every stage run in this thread; and whoever looks at paintings is small."""
     for name in ("scoring", "ingesting", "drawing", "segmenting", "synthesizing"):
         monkeypatch.setattr(f"tasks.{name}.map_parts", run_parts_here)
+    segmenter = tiny_segmenter()
+    monkeypatch.setattr("tasks.judges.segmenter_of", lambda *_: segmenter)
 
 
 def _training(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -92,3 +93,19 @@ def run_parts_here(part_task: Any, plan: Any, parts: Sequence[Any], **columns: S
         part_task.fn(plan=plan, part=part, **{name: values[at] for name, values in columns.items()})
         for at, part in enumerate(parts)
     ]
+
+
+def tiny_segmenter() -> tuple[Any, Any]:
+    """A segmenter that never learned, with a ResNet's parts but few channels; and the device it is on."""
+    import torch
+    from torch import nn
+
+    from segspade_core.segmentation.model import Segmenter
+
+    torch.manual_seed(0)
+    model = Segmenter("resnet18", 2)
+    channels = (3, 4, 4, 4, 4)
+    names = ("conv1", "layer1", "layer2", "layer3", "layer4")
+    parts = {name: nn.Conv2d(size, 4, 3, 2, 1) for name, size in zip(names, channels, strict=True)}
+    model.encoder = nn.Sequential(OrderedDict({"conv1": parts.pop("conv1"), "relu": nn.ReLU(), **parts}))
+    return model.eval(), torch.device("cpu")

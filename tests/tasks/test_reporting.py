@@ -66,6 +66,9 @@ def test_page_names_every_artifact_and_what_a_reader_must_know(hand_made: Any, s
         "40 epochs, on 1024 photographs, 2.0 hours on cpu)"
     ) in page
     assert "The test split has no label maps: only the two maps of its cycle can be compared." in page
+    assert "FID and KID are left out, as there were no weights of Inception" in page
+    assert "put https://github.com/toshas/torch-fidelity/" in page
+    assert "painted from true maps<br>train, 18 images" in page
     assert "Segmenter: loss" in page
     assert "Generator: losses" not in page  # it was not trained here
     assert (plan.staging / "train.png").read_bytes().startswith(b"\x89PNG")

@@ -36,7 +36,7 @@ STAGES = {
     "import-generator": ("importing", "REVISION", ("importing",), ()),
     "segment": ("segmenting", "REVISION", ("segmenting", "splits"), ()),
     "synthesize": ("synthesizing", "REVISION", ("synthesizing", "splits"), ()),
-    "score": ("scoring", "REVISION", ("scoring",), ()),
+    "score": ("scoring", "REVISION", ("scoring", "judges"), ()),
     "report": ("reporting", "REVISION", ("reporting", "frames"), ()),
 }
 # they change no result: settings are in the key, and messages are only read

@@ -40,7 +40,7 @@ def test_scores_are_a_row_for_each_split_and_comparison(
     hand_made: Any, scores: ArtifactRef, shown: list[dict[str, Any]]
 ) -> None:
     run_page.show_scores(hand_made.workspace, scores)
-    (table,) = shown
+    table, _ = shown
     assert table["key"] == "scores"
     assert [(row["split"], row["comparison"]) for row in table["table"]] == [
         ("train", "segmenter"),
@@ -52,6 +52,28 @@ def test_scores_are_a_row_for_each_split_and_comparison(
     assert all(row["pixel accuracy"].endswith("%") for row in table["table"])
     assert table["table"][3]["boundary F1"].endswith("%")
     assert table["table"][0]["boundary F1"] == ""
+
+
+@pytest.mark.usefixtures("in_a_run")
+def test_quality_of_painting_is_a_row_a_score_with_all_that_moves_it(
+    hand_made: Any, scores: ArtifactRef, shown: list[dict[str, Any]]
+) -> None:
+    """Fault: a column that only some rows have, which the UI would not show."""
+    run_page.show_scores(hand_made.workspace, scores)
+    _, table = shown
+    assert table["key"] == "painting"
+    assert "FID and KID are left out, as there were no weights of Inception" in table["description"]
+    rows = table["table"]
+    assert len(rows) == 3 * 8
+    assert len({tuple(row) for row in rows}) == 1
+    by_score = {(row["split"], row["painted from"], row["score"]): row for row in rows}
+    fid = by_score["train", "true maps", "FID"]
+    assert fid["value"] == "–"
+    assert fid["note"].startswith("FID and KID are left out")
+    own = by_score["test", "predicted maps", "Fréchet distance of segmenter features (not FID)"]
+    assert (own["count"], own["size"], own["better"]) == (3, "16x32", "lower")
+    assert float(own["value"]) > 0  # small, but not shown as nothing
+    assert "software torch-fidelity" in own["settings"]
 
 
 @pytest.mark.usefixtures("in_a_run")

@@ -1,18 +1,27 @@
-"""Scores: which maps are compared with which, over shards, splits without labels, and limits."""
+"""Scores: which maps and images are compared with which, over shards, splits without labels, and limits."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
+import handmade
 import pytest
+import torch
 
-from segspade_core.config import ScoreConfig
+from segspade_core.config import QualityConfig, ScoreConfig
 from segspade_core.errors import InputError
+from segspade_core.metrics.painting import Judges, Looks, look
+from segspade_core.metrics.painting_summary import summarise_painting
 from segspade_core.metrics.summary import summarise
 from segspade_core.metrics.tally import Comparison, Tally
+from storage.arrays import open_split
 from storage.store import Store
 from storage.tables import read_table
+from tasks import judges
+from tasks.plan import Plan
 from tasks.scoring import plan_score, score
 
 CONFIG = ScoreConfig(splits=("train", "test"), boundary_tolerance=0.05)
@@ -45,12 +54,15 @@ def test_scores_are_those_of_counting_everything_at_once(hand_made: Any) -> None
     with Store(hand_made.workspace).writer(plan.ref):
         about = score(plan)
     expected = summarise(by_hand(hand_made), CONFIG.boundary_tolerance)
-    assert json.loads((plan.staging / "scores.json").read_text()) == expected.summary
+    summary = json.loads((plan.staging / "scores.json").read_text())
+    del summary["painting"]
+    assert summary == expected.summary
     for name in ("per_class", "confusion", "per_sample"):
         table = read_table(plan.staging / f"{name}.parquet")
         assert table.equals(getattr(expected, name)), name
     assert about["counts"] == {"train": 18, "test": 3}
     assert set(about["metrics"]["train"]) == set(PAIRS)
+    assert about["device"] == "cpu"
 
 
 @pytest.mark.usefixtures("parts_run_here")
@@ -71,6 +83,141 @@ def test_a_shard_that_is_tallied_is_not_tallied_again(
         first = score(plan)
         monkeypatch.setattr("tasks.scoring.has_labels", lambda *_: pytest.fail("looked at the maps again"))
         assert score(plan) == first
+
+
+def seen_at_once(hand_made: Any) -> Looks:
+    """Every painting looked at in one go, from the arrays themselves; 18 photographs of 20."""
+    segmenter, device = handmade.tiny_segmenter()
+    looks = []
+    for split, count in (("train", 18), ("test", 3)):
+        paintings: Any = {
+            name: hand_made.arrays[split, name]
+            for name in ("painted_true", "painted_predicted")
+            if (split, name) != ("test", "painted_true")
+        }
+        photographs = Store(hand_made.workspace).path(hand_made.journeys[0].dataset) / f"{split}.zarr"
+        images = open_split(photographs)["image"][:count]
+        ids = [f"{split}{row:03}" for row in range(count)]
+        looks.append(look(split, ids, images, paintings, Judges(segmenter, device)))
+    return Looks.sum(looks)
+
+
+@pytest.mark.usefixtures("parts_run_here")
+def test_paintings_are_compared_with_the_photographs_of_their_frames(hand_made: Any) -> None:
+    """Fault: the wrong painting, photographs one shard off or not scored, a split's features in another's."""
+    plan = plan_score(hand_made.workspace, hand_made.journeys, CONFIG)
+    with Store(hand_made.workspace).writer(plan.ref):
+        about = score(plan)
+    none = QualityConfig(inception="none", lpips="none")
+    segmenter = str(hand_made.journeys[0].segmenter)
+    expected = summarise_painting(seen_at_once(hand_made), none, handmade.SIZE, segmenter)
+    assert json.loads((plan.staging / "scores.json").read_text())["painting"] == expected.summary
+    assert read_table(plan.staging / "painting.parquet").equals(expected.table)
+    assert read_table(plan.staging / "painting_per_sample.parquet").equals(expected.per_sample)
+    assert list(expected.summary["test"]) == ["painted_predicted"]
+    found = about["metrics"]["painting"]["train"]["painted_true"]
+    assert "fid" not in found
+    assert found["ssim"] == expected.summary["train"]["painted_true"]["scores"]["ssim"]["value"]
+
+
+@pytest.mark.usefixtures("parts_run_here")
+def test_scores_that_were_cut_short_end_as_if_they_had_not_been(
+    hand_made: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault: features of a shard that is done are lost, seen twice, or belong to another shard."""
+    plan = plan_score(hand_made.workspace, hand_made.journeys, CONFIG)
+    files = ("scores.json", "painting.parquet", "painting_per_sample.parquet", "per_sample.parquet")
+    with Store(hand_made.workspace).writer(plan.ref):
+        score(plan)
+        unbroken = {name: (plan.staging / name).read_bytes() for name in files}
+        for path in (plan.staging / "done").iterdir():
+            if not path.name.startswith("train-00000"):
+                path.unlink()
+        for name in files:
+            (plan.staging / name).unlink()
+        seen: list[tuple[str, ...]] = []
+
+        def watched(split: str, ids: Any, *rest: Any) -> Looks:
+            seen.append((split, ids[0]))
+            return look(split, ids, *rest)
+
+        monkeypatch.setattr("segspade_core.metrics.painting.look", watched)
+        score(plan)
+        assert {name: (plan.staging / name).read_bytes() for name in files} == unbroken
+    assert seen == [("train", "train016"), ("test", "test000")]
+
+
+@pytest.mark.usefixtures("parts_run_here")
+def test_a_shard_is_done_only_when_its_paintings_are_seen(
+    hand_made: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault: the marker is there first, and what comes after a kill is missing for ever."""
+
+    def killed(*_: Any) -> Looks:
+        raise KeyboardInterrupt
+
+    plan = plan_score(hand_made.workspace, hand_made.journeys, CONFIG)
+    with Store(hand_made.workspace).writer(plan.ref):
+        with monkeypatch.context() as patch:
+            patch.setattr("segspade_core.metrics.painting.look", killed)
+            with pytest.raises(KeyboardInterrupt):
+                score(plan)
+        assert not list((plan.staging).glob("done/train-00000*"))
+        assert score(plan)["counts"] == {"train": 18, "test": 3}
+
+
+class Eye(torch.nn.Module):
+    """For Inception: the mean colour."""
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor]:
+        return (images.float().mean((2, 3)),)
+
+
+@pytest.mark.usefixtures("parts_run_here")
+def test_a_file_of_weights_makes_fid(hand_made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault: the file found while planning is not the one that looks, or its digest is not told."""
+    file = tmp_path / "inception.pth"
+    file.write_bytes(b"weights")
+    read: list[tuple[bytes, str]] = []
+
+    def load(content: bytes, source: str) -> torch.nn.Module:
+        read.append((content, source))
+        return Eye()
+
+    monkeypatch.setattr("segspade_core.metrics.inception.load_inception", load)
+    judges._network.cache_clear()
+    config = CONFIG.model_copy(update={"quality": QualityConfig(inception=str(file))})
+    plan = plan_score(hand_made.workspace, hand_made.journeys, config)
+    with Store(hand_made.workspace).writer(plan.ref):
+        # as a worker in another process gets it
+        score(Plan.model_validate_json(plan.model_dump_json()))
+    judges._network.cache_clear()
+    assert read == [(b"weights", str(file))]
+    found = json.loads((plan.staging / "scores.json").read_text())["painting"]["train"]["painted_true"]
+    assert found["scores"]["fid"]["value"] > 0
+    digest = hashlib.sha256(b"weights").hexdigest()
+    assert f"not the published ones (sha256 {digest[:8]})" in found["scores"]["fid"]["extractor"]
+
+
+def test_the_key_says_which_weights_looked(hand_made: Any, tmp_path: Path) -> None:
+    """Fault: a path in the key, or 'auto', which may mean another thing tomorrow."""
+
+    def plan(**quality: str) -> Plan:
+        config = CONFIG.model_copy(update={"quality": QualityConfig(**quality)})
+        return plan_score(hand_made.workspace, hand_made.journeys, config)
+
+    for name, content in (("a.pth", b"one"), ("b.pth", b"one"), ("c.pth", b"two")):
+        (tmp_path / name).write_bytes(content)
+    none = plan(inception="none", lpips="none")
+    assert plan(inception="auto", lpips="auto").key == none.key
+    assert none.config["quality"]["inception"] == "none"
+    a, b, c = (plan(inception=str(tmp_path / name)) for name in ("a.pth", "b.pth", "c.pth"))
+    assert a.key == b.key
+    assert len({a.key, c.key, none.key}) == 3
+    assert a.config["quality"]["inception"].startswith("sha256:7692c3ad3540bb80")
+    assert a.places == {"inception": tmp_path / "a.pth"}
+    with pytest.raises(InputError, match=r"gone\.pth: no such file; score_quality\.inception is 'auto'"):
+        plan(inception=str(tmp_path / "gone.pth"))
 
 
 def test_the_key_knows_every_map_and_the_tolerance(hand_made: Any) -> None:

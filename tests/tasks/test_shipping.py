@@ -10,8 +10,8 @@ from handmade import commit
 
 from segspade_core.config import GeneratorArchitecture
 from segspade_core.spade import load_generator, pack_generator
-from segspade_core.spade.generator import Generator
-from segspade_core.spade.semantics import build_semantics
+from segspade_core.spade.generator import SpadeGenerator
+from segspade_core.spade.semantics import one_hot_semantics
 from storage.aliases import Aliases
 from tasks.shipping import ship
 
@@ -25,10 +25,10 @@ def _put(file: Path, content: bytes) -> None:
 def test_a_trained_generator_ships_with_its_manifest(workspace: Path, tmp_path: Path) -> None:
     """Fault: the weights of another artifact, or a manifest without config, data, seconds or scores."""
     torch.manual_seed(0)
-    semantics = build_semantics(
-        torch.randint(4, 34, (2, 32, 64)), torch.zeros(2, 1, 32, 64), ARCHITECTURE.num_labels
+    semantics = one_hot_semantics(
+        torch.randint(4, 34, (2, 32, 64)), torch.zeros(2, 32, 64, dtype=torch.bool), ARCHITECTURE.num_labels
     )
-    trained = Generator(ARCHITECTURE)
+    trained = SpadeGenerator(ARCHITECTURE)
     with torch.no_grad():
         for _ in range(20):  # batch statistics and spectral norms as training leaves them
             trained(semantics)

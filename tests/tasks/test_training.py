@@ -12,13 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from handmade import commit, maps, photographs
 
-from segspade_core.config import RuntimeConfig, SegmenterConfig
+from segspade_core.config import GeneratorConfig, RuntimeConfig, SegmenterConfig
 from segspade_core.errors import InputError, TrainingDiverged
-from tasks import training
+from tasks import training, training_process
 from tasks.failures import TrainingEnded
+from tasks.inputs import vgg19_file
 from tasks.plan import Plan
 from tasks.stage import Work, making
 
@@ -76,6 +79,21 @@ def test_a_child_that_is_killed_is_told_with_what_it_wrote(
         TrainingEnded,
         match=r"^the training process was ended by SIGKILL; run the same again to go on from its last "
         r"checkpoint\nout of memory\?$",
+    ):
+        training.train.fn(plan, work)
+
+
+def test_a_child_that_is_killed_in_the_middle_of_a_message_is_told_likewise(
+    plan: Plan, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault: a stack trace of the JSON decoder; panels are longer than what a pipe takes at once."""
+    says = json.dumps(STEP) + "\n" + json.dumps(STEP)[:20]
+    child(
+        monkeypatch,
+        f"sys.stdin.read()\nsys.stdout.write({says!r})\nsys.stdout.flush()\nos.kill(os.getpid(), 9)",
+    )
+    with pytest.raises(
+        TrainingEnded, match=r"^the training process was ended by SIGKILL; run the same again"
     ):
         training.train.fn(plan, work)
 
@@ -180,3 +198,76 @@ def test_seconds_add_up_over_runs_that_were_cut_short(plan: Plan, monkeypatch: p
     kept.write_text("no number")
     with making(plan) as work:
         assert work.seconds < 90
+
+
+def generator_config(**settings: Any) -> GeneratorConfig:
+    return GeneratorConfig(batch=2, **settings)
+
+
+def test_the_perceptual_loss_is_settled_before_the_key(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fault: 'auto' in the key, so that two machines call different generators by one name."""
+    problem: str | None = None
+    monkeypatch.setattr("segspade_core.spade.perceptual.vgg19_problem", lambda: problem)
+
+    def planned(**settings: Any) -> Any:
+        config = generator_config(**settings)
+        return training.plan_generator(plan.workspace, plan.input("dataset"), config)
+
+    assert planned().config["perceptual_weights"] == "imagenet"
+    assert planned().key == planned(perceptual_weights="imagenet").key
+    problem = "no way to the model hub"
+    assert planned().config["perceptual_weights"] == "none"
+    assert capsys.readouterr().err == "the perceptual loss is off: no way to the model hub\n"
+    assert planned().key == planned(perceptual_weights="none").key
+    capsys.readouterr()
+    # nobody looks for what is not asked for
+    assert planned(losses={"perceptual": 0}).config["perceptual_weights"] == "none"
+    assert not capsys.readouterr().err
+
+
+def test_vgg19_weights_count_by_their_content(plan: Plan, tmp_path: Path) -> None:
+    for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
+        (tmp_path / name).write_bytes(content)
+    plans = [
+        training.plan_generator(
+            plan.workspace, plan.input("dataset"), generator_config(perceptual_weights=str(tmp_path / name))
+        )
+        for name in ("a", "b", "c")
+    ]
+    assert plans[0].key == plans[1].key != plans[2].key
+    assert [each.place for each in plans] == [tmp_path / name for name in ("a", "b", "c")]
+    assert vgg19_file("auto") is vgg19_file("imagenet") is vgg19_file("none") is None
+    with pytest.raises(
+        InputError,
+        match=r"^no\.pth: no such file; generator\.perceptual_weights is 'auto', 'imagenet', 'none' or a ",
+    ):
+        vgg19_file("no.pth")
+
+
+def test_the_child_is_given_the_conditions_of_its_samples(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault: the column of another condition, NaN for unknown, a config without the file's place."""
+    given: dict[str, Any] = {}
+
+    class Enough(Exception):
+        pass
+
+    def train_generator(config: GeneratorConfig, *arrays: Any, **named: Any) -> None:
+        given.update(named, config=config, arrays=arrays)
+        raise Enough
+
+    monkeypatch.setattr("segspade_core.spade.train_generator", train_generator)
+    config = generator_config(conditions=("time_of_day",), perceptual_weights="none")
+    of_generator = training.plan_generator(plan.workspace, plan.input("dataset"), config)
+    of_generator = of_generator.model_copy(update={"place": Path("/here/vgg19.pth")})
+    with pytest.raises(Enough):
+        training_process._train(of_generator, torch.device("cpu"), lambda: False)
+    # as handmade has it: of the last nobody knows
+    assert given["conditions"] == {"time_of_day": ["dusk", "day", "day", None]}
+    assert given["config"].perceptual_weights == "/here/vgg19.pth"
+    assert given["device"] == torch.device("cpu")
+    assert given["arrays"][2] is None
+    np.testing.assert_array_equal(given["arrays"][1][:], maps(2, 4))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import pytest
 from segspade_core.figures.journey import JourneySample
 from segspade_core.figures.report import render_report
 from segspade_core.figures.report_data import LineageStep, ReportData, TrainingHistory
+from segspade_core.metrics.painting_names import ABOUT, ALEXNET, INCEPTION
 from segspade_core.metrics.summary import summarise
 from segspade_core.metrics.tally import COMPARISONS, Tally
 
@@ -36,7 +38,7 @@ def make_data(sample_id: str = "bern_000000_000001", title: str = "A city") -> R
     epochs = pd.DataFrame({"epoch": [1, 2], "val_loss": [2.5, 1.5], "val_miou": [0.1, 0.2]})
     return ReportData(
         title=title,
-        summary=scores.summary,
+        summary={**scores.summary, "painting": make_painting(sample_id)},
         per_class=scores.per_class,
         confusion=scores.confusion,
         journeys={"train": [sample], "val": [sample]},
@@ -47,6 +49,30 @@ def make_data(sample_id: str = "bern_000000_000001", title: str = "A city") -> R
         histories=[TrainingHistory("Segmenter", steps, epochs)],
         notes=["The generator was trained beforehand."],
     )
+
+
+def make_painting(note: str = "") -> dict[str, Any]:
+    """All scores of two sets of images; those by Inception are left out."""
+
+    def score(name: str, value: float) -> dict[str, Any]:
+        left_out = name in ("fid", "kid")
+        return {
+            "value": None if left_out else value,
+            "count": 3,
+            "size": "32x64",
+            "interpolation": "none",
+            "extractor": "" if left_out else "an extractor",
+            "settings": {"subset_size": int(value), "std_over_subsets": 0.25 if "kernel" in name else 0.0},
+            "note": f"{name} {INCEPTION.remedy}" if left_out else note,
+        }
+
+    def scores(value: float) -> dict[str, Any]:
+        return {name: score(name, value) for name in ABOUT}
+
+    return {
+        "train": {"painted_true": {"what": "", "samples": 3, "scores": scores(1.25)}},
+        "val": {"painted_predicted": {"what": "", "samples": 1, "scores": scores(-2.5)}},
+    }
 
 
 class Page(HTMLParser):
@@ -90,7 +116,8 @@ def test_needs_nothing_from_elsewhere(html: str) -> None:
         for name in ("src", "href", "srcset", "action"):
             value = attributes.get(name) or "#"
             assert value.startswith(("data:", "#")), f"{tag} {name}={value[:60]}"
-    assert not re.search(r"url\(|@import|https?://", html)
+    told = html.replace(INCEPTION.url, "").replace(ALEXNET.url, "")  # addresses to read, not to fetch
+    assert not re.search(r"url\(|@import|https?://", told)
 
 
 def test_every_picture_has_words(html: str) -> None:
@@ -128,6 +155,31 @@ def test_says_what_it_must(html: str) -> None:
     ):
         assert expected in html, expected
     assert not re.search(r"\bnan\b", html, re.IGNORECASE)
+
+
+def test_quality_of_painting_stands_beside_what_moves_it(html: str) -> None:
+    """Catches values in the column of another set, and a score left out without a word on how to get it."""
+    assert "painted from true maps<br>train, 3 images</th>" in html
+    assert "painted from predicted maps<br>val, 1 image</th>" in html
+    row = html[html.index('<th scope="row">SSIM<br>') :]
+    cells = re.findall(r'<td class="n">(.*?)</td>', row[: row.index("</tr>")])
+    assert cells == ["1.250", "−2.500"]
+    kernel = html[html.index('<th scope="row">kernel distance of segmenter features (not KID)<br>') :]
+    assert re.findall(r'<td class="n">(.*?)</td>', kernel)[:2] == ["1.25 ± 0.25", "−2.50 ± 0.25"]
+    fid = html[html.index('<th scope="row">FID<br>') :]
+    assert fid[: fid.index("</tr>")].count("left out") == 2
+    assert f'<p class="note">fid To mend that, put {INCEPTION.url} into' in html
+    assert "subset size 1 / -2" in html
+    assert "lower is better" in html
+
+
+def test_scores_of_an_older_version_have_no_such_section() -> None:
+    """Catches a report that cannot be made of scores which are there already."""
+    data = make_data()
+    summary = {name: part for name, part in data.summary.items() if name != "painting"}
+    html = render_report(ReportData("Old", summary, data.per_class, data.confusion, data.journeys))
+    assert "Quality of painting" not in html
+    Page(html)
 
 
 def test_look_alikes_are_marked(html: str) -> None:

@@ -1,0 +1,32 @@
+"""What a segmenter's encoder sees: its feature maps, for judging painted images."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from segspade_core.segmentation.model import Segmenter, pad_to_stride
+
+# what each of them gives is smaller than what the one before gave, or deeper
+_STOPS = ("relu", "layer1", "layer2", "layer3", "layer4")
+
+
+@torch.inference_mode()
+def encoder_features(model: Segmenter, images: Tensor) -> list[Tensor]:
+    """The feature maps of the encoder, from fine to coarse.
+
+    Args:
+        model: in evaluation mode.
+        images: (B, 3, H, W) float32 in [0, 1].
+
+    Returns:
+        Five maps (B, C_i, H_i, W_i) float32: after the first convolution at 1/2 of the size, and after each
+        of the four stages at 1/4, 1/8, 1/16 and 1/32.
+    """
+    maps = []
+    x = pad_to_stride((images - model.mean) / model.std)
+    for name, part in model.encoder.named_children():
+        x = part(x)
+        if name in _STOPS:
+            maps.append(x)
+    return maps
