@@ -1,6 +1,6 @@
 """Put a trained generator where it ships with the project: `python -m tasks.shipping RUN NAME WORKSPACE`.
 
-For who trains it anew, after `segspade run configs/minicity-generator.yaml`. Convolution weights are stored
+For who trains it anew, after `segspade run configs/minicity-generator.yaml`. Weights are stored
 in 16 bits, in half the space; the manifest beside them tells the run: config, data, seconds, scores.
 """
 
@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from segspade_core.spade import load_generator, pack_generator
+from segspade_core.spade import load_generator, load_style_encoder, pack_generator
 from segspade_core.spade.shipped import FOLDER
 from storage.files import put_bytes
 from storage.store import Store
@@ -36,7 +36,9 @@ def ship(workspace: Path, run: str, name: str, folder: Path = FOLDER) -> None:
     summary = json.loads((store.path(scores) / "scores.json").read_bytes())
     about["scores"] = {"key": scores.key, **summary}
     put_bytes(folder / f"{name}.json", (json.dumps(about, indent=1) + "\n").encode())
-    weights = pack_generator(load_generator(path.read_bytes(), str(path)), half=True)
+    content, source = path.read_bytes(), str(path)
+    encoder = load_style_encoder(content, source)
+    weights = pack_generator(load_generator(content, source), style_encoder=encoder, half=True)
     put_bytes(folder / f"{name}.safetensors", weights)
 
 

@@ -9,13 +9,15 @@ import torch
 from handmade import commit
 
 from segspade_core.config import GeneratorArchitecture
-from segspade_core.spade import load_generator, pack_generator
+from segspade_core.spade import StyleEncoder, load_generator, load_style_encoder, pack_generator
 from segspade_core.spade.generator import SpadeGenerator
 from segspade_core.spade.semantics import one_hot_semantics
 from storage.aliases import Aliases
 from tasks.shipping import ship
 
-ARCHITECTURE = GeneratorArchitecture(width=4, max_channels=16, hidden=8, upsamplings=5)
+ARCHITECTURE = GeneratorArchitecture(
+    width=4, max_channels=16, hidden=8, upsamplings=5, style_dim=4, style_width=2
+)
 
 
 def _put(file: Path, content: bytes) -> None:
@@ -33,7 +35,8 @@ def test_a_trained_generator_ships_with_its_manifest(workspace: Path, tmp_path: 
         for _ in range(20):  # batch statistics and spectral norms as training leaves them
             trained(semantics)
     trained.eval()
-    weights = pack_generator(trained)
+    encoder = StyleEncoder(ARCHITECTURE).eval()
+    weights = pack_generator(trained, style_encoder=encoder)
     dataset = commit(workspace, "dataset", write=lambda folder: _put(folder / "a.txt", b"a"))
     generator = commit(
         workspace,
@@ -60,6 +63,11 @@ def test_a_trained_generator_ships_with_its_manifest(workspace: Path, tmp_path: 
     with torch.inference_mode():
         # float16 has 11 bits of mantissa
         torch.testing.assert_close(shipped(semantics), trained(semantics), atol=2e-2, rtol=0)
+        photograph = torch.rand(1, 3, 32, 64) * 2 - 1
+        shipped_encoder = load_style_encoder(packed)
+        assert shipped_encoder is not None, "no style can be read off a photograph any more"
+        mu, _ = shipped_encoder(photograph)
+        torch.testing.assert_close(mu, encoder(photograph)[0], atol=2e-2, rtol=2e-2)
     about = json.loads((tmp_path / "small.json").read_text())
     assert about["key"] == generator.key
     assert {"config", "seconds", "device", "packages"} <= set(about)
