@@ -163,8 +163,14 @@ class EncoderArchitecture(Frozen):
     width: int = Field(64, ge=1, description="channels of the decoder")
 
 
+def _patches_unless_said(value: Any) -> Any:
+    return {"kind": "patch", **value} if isinstance(value, dict) else value
+
+
 DiscriminatorArchitecture = Annotated[
-    PatchArchitecture | UNetArchitecture | EncoderArchitecture, Field(discriminator="kind")
+    PatchArchitecture | UNetArchitecture | EncoderArchitecture,
+    Field(discriminator="kind"),
+    BeforeValidator(_patches_unless_said),
 ]
 
 

@@ -78,5 +78,6 @@ def test_of_two_runs_at_once_one_makes_and_the_other_waits(
         ends: list[Any] = [process.communicate(timeout=240) for process in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), ends
     assert ends[0][0] == ends[1][0]  # the same report, scores and stages
-    assert sum("waiting for it" in error for _, error in ends) == 1
+    # who makes one stage may wait at the next
+    assert any("waiting for it" in error for _, error in ends)
     assert digests(workspace) == digests(made)
