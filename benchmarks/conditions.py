@@ -29,7 +29,8 @@ from segspade_core.spade import Painter, SpadeGenerator, import_generator, load_
 
 SIZE = "192x384"
 CONDITIONS = ("city", "time_of_day")
-EPOCHS = 24
+EPOCHS = 40
+UNSEEN = 120  # photographs that the classifiers are tried on
 
 
 def main() -> None:
@@ -37,7 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", default="shipped:minicity", help="as `segspade import-generator` takes")
     parser.add_argument("--maps", type=int, default=8, help="label maps, each painted under every condition")
-    parser.add_argument("--photographs", type=int, default=400, help="to train the classifiers on")
+    parser.add_argument("--photographs", type=int, default=800, help="to train the classifiers on")
     parser.add_argument("--panel", type=Path, help="where to put a picture of one map under every condition")
     asked = parser.parse_args()
 
@@ -45,9 +46,9 @@ def main() -> None:
     architecture = generator.architecture
     known = {"city": architecture.cities, "time_of_day": architecture.times_of_day}
     # the demo's city, whose streets no shipped generator has seen
-    city = MinicityConfig(train=asked.photographs, val=60, size=SIZE, seed=0)
+    city = MinicityConfig(train=asked.photographs, val=UNSEEN, size=SIZE, seed=0)
     train = [draw_frame(city, "train", index) for index in range(asked.photographs)]
-    val = [draw_frame(city, "val", index) for index in range(60)]
+    val = [draw_frame(city, "val", index) for index in range(UNSEEN)]
 
     photographs = shrunk([frame.sample.image for frame in train])
     unseen = shrunk([frame.sample.image for frame in val])
@@ -89,7 +90,7 @@ def train_classifier(images: Tensor, target: Tensor, classes: int) -> nn.Module:
     torch.manual_seed(0)
     layers: list[nn.Module] = []
     for channels_in, channels_out in itertools.pairwise((3, 24, 48, 96)):
-        conv = nn.Conv2d(channels_in, channels_out, 3, 2, 1, bias=False)
+        conv = nn.Conv2d(channels_in, channels_out, 5, 2, 2, bias=False)
         layers += [conv, nn.BatchNorm2d(channels_out), nn.ReLU()]
     network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(96, classes))
     optimiser = torch.optim.AdamW(network.parameters(), 2e-3, weight_decay=1e-2)
