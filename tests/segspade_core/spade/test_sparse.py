@@ -26,7 +26,7 @@ def maps(batch: int, height: int, width: int, block: int, seed: int) -> tuple[to
     return ids.contiguous(), torch.rand(batch, height, width, generator=random) < 0.1
 
 
-def compare(label_ids: torch.Tensor, edges: torch.Tensor | None, code_dim: int, seed: int) -> None:
+def assert_alike(label_ids: torch.Tensor, edges: torch.Tensor | None, code_dim: int, seed: int) -> None:
     """Train one step of both forms of the same network in float64-like closeness."""
     torch.manual_seed(seed)
     architecture = GeneratorArchitecture(
@@ -73,15 +73,15 @@ def test_pictures_and_gradients_are_the_dense_ones(
 ) -> None:
     """Fault: relu(bias) beyond the borders, gamma for beta, a code of another sample, taps turned round."""
     label_ids, marked = maps(batch, 4 * height, 4 * width, block, seed)
-    compare(label_ids, marked if edges else None, code_dim, seed)
+    assert_alike(label_ids, marked if edges else None, code_dim, seed)
 
 
 def test_without_kernels_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fault: the way of a GPU, or of a machine without Numba, is another function."""
     monkeypatch.setattr(lookups, "kernels", None)
     label_ids, edges = maps(2, 32, 32, 8, 0)
-    compare(label_ids, edges, 3, 0)
-    compare(label_ids, None, 0, 1)
+    assert_alike(label_ids, edges, 3, 0)
+    assert_alike(label_ids, None, 0, 1)
 
 
 def test_maps_of_many_patches_go_the_dense_way() -> None:
@@ -102,4 +102,4 @@ def test_255_is_label_0() -> None:
     """Fault: void has a code of its own, which is that of the first label with an edge."""
     label_ids = torch.full((1, 16, 16), 255, dtype=torch.uint8)
     label_ids[:, :, 8:] = 4
-    compare(label_ids, torch.zeros(1, 16, 16, dtype=torch.bool), 0, 0)
+    assert_alike(label_ids, torch.zeros(1, 16, 16, dtype=torch.bool), 0, 0)

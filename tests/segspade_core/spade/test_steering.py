@@ -63,8 +63,11 @@ def test_what_a_generator_cannot_do_is_said(
 
 def test_what_it_can_do_passes() -> None:
     """Fault: 'mean' refused where there is no style, or a known name."""
-    check_steering(GeneratorArchitecture(), PaintConfig())
-    check_steering(STEERED, PaintConfig(style="image:a", city="ulm", time_of_day="night"))
+    asked = PaintConfig(style="image:a", city="ulm", time_of_day="night")
+    for architecture, config in ((GeneratorArchitecture(), PaintConfig()), (STEERED, asked)):
+        check_steering(architecture, config)
+        with pytest.raises(InputError):  # and it is this config that was looked at
+            check_steering(architecture, config.model_copy(update={"city": "nowhere"}))
 
 
 @pytest.mark.parametrize("style", ["sample", "sample:-1", "sample:1234567890", "image:", "median", ""])
