@@ -20,8 +20,8 @@ from torch import Tensor
 from segspade_core.config import GeneratorArchitecture, MinicityConfig
 from segspade_core.datasets.minicity import draw_frame
 from segspade_core.spade import SpadeGenerator
+from segspade_core.spade.patches.pyramid import LabelPyramid
 from segspade_core.spade.semantics import instance_edges, one_hot_semantics
-from segspade_core.spade.sparse import LabelPyramid
 
 SHIPPED = GeneratorArchitecture(width=20, max_channels=160, hidden=24, upsamplings=5)
 PUBLISHED = GeneratorArchitecture(upsamplings=5)  # a head of 4x8 at 128x256, as the published one at 256x512

@@ -29,14 +29,14 @@ from torch.nn import functional as F
 from segspade_core.config import GeneratorArchitecture, MinicityConfig
 from segspade_core.datasets.minicity import draw_frame
 from segspade_core.errors import InputError
-from segspade_core.spade import fast
 from segspade_core.spade.fast import FastGenerator
+from segspade_core.spade.fast import generator as fast_generator
+from segspade_core.spade.fast.tables import Modulation
 from segspade_core.spade.generator import SpadeBlock, SpadeGenerator, blocks
 from segspade_core.spade.modulation import Spade
-from segspade_core.spade.patches import SortedRows
+from segspade_core.spade.patches.numbering import SortedRows
 from segspade_core.spade.semantics import instance_edges, one_hot_semantics
 from segspade_core.spade.spectral import SpectralConv2d
-from segspade_core.spade.tables import Modulation
 
 HEIGHT, WIDTH = 256, 512
 Maps = list[tuple[Tensor, Tensor]]  # (1, H, W) label ids and edges
@@ -141,7 +141,7 @@ class UniformRows(SortedRows):
 
 def by_patches(generator: SpadeGenerator, uniform: bool) -> Paint:
     """Rows of tables with no products shared between patches."""
-    with mock.patch.object(fast, "SortedRows", UniformRows if uniform else SortedRows):
+    with mock.patch.object(fast_generator, "SortedRows", UniformRows if uniform else SortedRows):
         painter = FastGenerator(generator, keep_tables=False, compiled=False)
 
     def fill(self: Modulation, out: Tensor, fives: Tensor, hidden: Tensor, _: object) -> None:
@@ -149,7 +149,10 @@ def by_patches(generator: SpadeGenerator, uniform: bool) -> Paint:
 
     def paint(label_ids: Tensor, edges: Tensor) -> Tensor:
         rows = UniformRows if uniform else SortedRows
-        with mock.patch.object(Modulation, "fill", fill), mock.patch.object(fast, "SortedRows", rows):
+        with (
+            mock.patch.object(Modulation, "fill", fill),
+            mock.patch.object(fast_generator, "SortedRows", rows),
+        ):
             return painter(label_ids, edges)
 
     return paint

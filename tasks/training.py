@@ -24,7 +24,7 @@ from tasks.stage import Work, run_logger
 from tasks.training_page import TrainingPage
 
 SEGMENTER_REVISION = 1
-GENERATOR_REVISION = 2
+GENERATOR_REVISION = 3
 
 COMMAND = [sys.executable, "-m", "tasks.training_process"]
 

@@ -14,8 +14,8 @@ from segspade_core.config import GeneratorArchitecture
 from segspade_core.errors import InputError
 from segspade_core.spade.code import CodeBook, code_dim
 from segspade_core.spade.modulation import Spade
+from segspade_core.spade.patches.pyramid import LabelPyramid, Patches
 from segspade_core.spade.semantics import shrink_semantics
-from segspade_core.spade.sparse import LabelPyramid, Patches
 from segspade_core.spade.spectral import SpectralConv2d
 
 _SLOPE = 0.2
@@ -29,12 +29,13 @@ def semantic_channels(architecture: GeneratorArchitecture) -> int:
 def block_widths(architecture: GeneratorArchitecture) -> list[int]:
     """Channels between the blocks: out of `fc`, then out of every `up` block; the last is `width`.
 
-    They halve from block to block: 1024, 512, 256, 128, 64 as published. More than four `up` blocks go on at
-    16 times `width` for a while; fewer start lower.
+    They halve from block to block: 1024, 512, 256, 128, 64 as published, and down to 32 with seven
+    upsamplings; none is above `max_channels`.
     """
     ups = up_blocks(architecture)
-    exponents = [min(4, ups - index) for index in range(ups + 1)]
-    return [min(architecture.max_channels, architecture.width * 2**exponent) for exponent in exponents]
+    return [
+        min(architecture.max_channels, architecture.width * 2 ** (ups - index)) for index in range(ups + 1)
+    ]
 
 
 def up_blocks(architecture: GeneratorArchitecture) -> int:

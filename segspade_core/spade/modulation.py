@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segspade_core.spade.lookups import modulate
-from segspade_core.spade.sparse import Patches
+from segspade_core.spade.patches.lookups import modulate
+from segspade_core.spade.patches.pyramid import Patches
 from segspade_core.training.distributed import BatchNorm
 
 

@@ -172,7 +172,7 @@ def _with_top(
     """The architecture with `max_channels` such that the head has `top` channels.
 
     Raises:
-        WeightsError: the head is wider than this version makes it above a last block of `width`.
+        WeightsError: the head is wider than doubling from `width` takes it.
     """
     widest = block_widths(architecture.model_copy(update={"max_channels": top}))[0]
     if widest != top:
@@ -180,7 +180,6 @@ def _with_top(
         raise WeightsError(
             f"{source}: entry '{_HEAD}' has shape {shape_of(entries[_HEAD])}: {top} channels, where {widest} "
             f"are expected over {ups} `up` blocks that end at the {width} of entry 'conv_img.weight'"
-            + ("; the published variant 'most' is not known to this version" if ups == 5 else "")
         )
     # 1024 and more than it takes, as published networks have it; less is a limit that was set
     natural = block_widths(architecture.model_copy(update={"max_channels": 2 * top}))[0]

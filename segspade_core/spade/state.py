@@ -10,7 +10,7 @@ from torch import nn
 
 from segspade_core.config import GeneratorArchitecture, GeneratorConfig
 from segspade_core.errors import InputError
-from segspade_core.spade.discriminator import build_discriminator
+from segspade_core.spade.discriminators import build_discriminator
 from segspade_core.spade.generator import SpadeGenerator, semantic_channels
 from segspade_core.spade.perceptual import perceptual_network
 from segspade_core.spade.spectral import SpectralConv2d

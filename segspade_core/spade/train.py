@@ -18,11 +18,11 @@ from torch import Tensor
 from segspade_core.config import GeneratorConfig
 from segspade_core.spade.batches import Batch, TrainingData
 from segspade_core.spade.code import code_dim
-from segspade_core.spade.diff_augment import augment_scene
+from segspade_core.spade.discriminators.diff_augment import augment_scene
+from segspade_core.spade.discriminators.scene import Scene
 from segspade_core.spade.losses import weighted_sum
+from segspade_core.spade.patches.pyramid import LabelPyramid
 from segspade_core.spade.progress_panel import paint_panel
-from segspade_core.spade.scene import Scene
-from segspade_core.spade.sparse import LabelPyramid
 from segspade_core.spade.state import TrainingState, check_recipe
 from segspade_core.spade.style import draw_style, kl_divergence, sample_style
 from segspade_core.spade.weights import pack_generator

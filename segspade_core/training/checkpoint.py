@@ -94,10 +94,7 @@ def restoring(source: str, what: str) -> Iterator[None]:
 
 def pack_weights(weights: dict[str, torch.Tensor], metadata: dict[str, Any]) -> bytes:
     """A plain safetensors file of a model's state dict; `metadata` (JSON) says what model it fits."""
-    return _save(
-        {name: _copied(tensor) for name, tensor in weights.items()},
-        {"metadata": metadata},
-    )
+    return _save(weights, {"metadata": metadata})
 
 
 def unpack_weights(content: bytes, source: str = "weights") -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -123,17 +120,16 @@ def read_metadata(content: bytes) -> dict[str, Any]:
 
 
 def _save(tensors: dict[str, torch.Tensor], content: dict[str, Any]) -> bytes:
-    return save_tensors(tensors, metadata={_KEY: json.dumps(content, sort_keys=True)})
-
-
-def _copied(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor on the CPU, plainly laid out, in memory of its own.
-
-    Two names of one storage (tied weights, an EMA just made) are refused by safetensors. What came from a
-    device or lay channels last is a copy already; a second one of all weights would be felt.
-    """
-    plain = tensor.detach().cpu().contiguous()
-    return plain.clone() if plain.data_ptr() == tensor.data_ptr() else plain
+    apart: dict[str, torch.Tensor] = {}
+    storages: set[int] = set()
+    for name, tensor in tensors.items():
+        plain = tensor.detach().cpu().contiguous()
+        # two names of one storage (tied weights, an EMA just made) are refused by safetensors; copies of all
+        # weights would be felt
+        storage = plain.untyped_storage().data_ptr()
+        apart[name] = plain.clone() if storage in storages else plain
+        storages.add(storage)
+    return save_tensors(apart, metadata={_KEY: json.dumps(content, sort_keys=True)})
 
 
 def _header_metadata(content: bytes) -> dict[str, str]:
@@ -175,7 +171,7 @@ def _listed(value: Any) -> Any:
 def _flatten(value: Any, path: str, tensors: dict[str, torch.Tensor]) -> Any:
     """A JSON tree in which tensors are replaced by their names; containers carry a tag to come back alike."""
     if isinstance(value, torch.Tensor):
-        tensors[path] = _copied(value)
+        tensors[path] = value
         return {"tensor": path}
     if isinstance(value, dict):
         items = []

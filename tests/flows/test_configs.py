@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from flows.cli.options import load_run_config
 from flows.cli.summary import shipped_config
@@ -69,3 +71,25 @@ def test_deployments_name_flows_that_are_there_and_parameters_that_fit() -> None
         assert set(deployment.get("parameters", {})) <= set(flow.parameters.properties), deployment["name"]
     (pipeline,) = (each for each in document["deployments"] if each["name"] == "pipeline")
     RunConfig.model_validate(pipeline["parameters"]["config"])
+
+
+@pytest.mark.parametrize(
+    ("generator", "message"),
+    [
+        ({"upsamplings": 6}, "6 upsamplings: both sides must be multiples of 64"),
+        ({"upsamplings": 5, "linear_head": [4, 8]}, "linear_head: it paints at 128x256 and no other size"),
+        ({"generator": {"upsamplings": 7}}, "7 upsamplings: both sides must be multiples of 128"),
+    ],
+)
+def test_a_size_that_the_generator_cannot_paint_is_refused_by_the_config(
+    generator: dict[str, Any], message: str
+) -> None:
+    """Fault: what the import says of the network is not looked at, and the run ends after its training."""
+    run = {
+        "name": "run",
+        "source": {"kind": "path", "path": "data"},
+        "ingest": {"layout": "camvid", "size": "96x160"},
+        "generator": {"kind": "import", "weights": "net.pth", **generator},
+    }
+    with pytest.raises(ValidationError, match=rf"ingest\.size 96x160 does not suit .* {message}"):
+        RunConfig.model_validate(run)

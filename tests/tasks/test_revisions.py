@@ -50,7 +50,7 @@ def digest(tasks: tuple[str, ...], enter: tuple[str, ...], root: Path = ROOT) ->
     seen = set(own)
     while todo:
         module = todo.pop()
-        if module not in seen and module not in LEFT_OUT:
+        if module not in seen and not module.startswith(LEFT_OUT):
             seen.add(module)
             todo += _imports(module, root)
     total = hashlib.sha256()

@@ -60,7 +60,7 @@ def test_the_published_network_has_the_published_size_and_names() -> None:
         (3, [8, 4, 2]),
         (5, [32, 16, 8, 4, 2]),
         (6, [32, 16, 8, 4, 2]),
-        (8, [32, 32, 32, 16, 8, 4, 2]),
+        (8, [128, 64, 32, 16, 8, 4, 2]),
     ],
 )
 def test_widths_halve_and_the_picture_keeps_its_size(upsamplings: int, widths: list[int]) -> None:

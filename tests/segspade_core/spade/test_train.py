@@ -21,9 +21,9 @@ from segspade_core.config import (
 from segspade_core.errors import InputError, TrainingDiverged
 from segspade_core.spade import load_generator, load_style_encoder
 from segspade_core.spade.batches import TrainingData
-from segspade_core.spade.diff_augment import augment_scene
+from segspade_core.spade.discriminators.diff_augment import augment_scene
+from segspade_core.spade.discriminators.scene import Scene
 from segspade_core.spade.painting import to_uint8
-from segspade_core.spade.scene import Scene
 from segspade_core.spade.semantics import instance_edges, instances_from_labels, one_hot_semantics
 from segspade_core.spade.spectral import SpectralConv2d
 from segspade_core.spade.state import TrainingState, decay_factor, follow

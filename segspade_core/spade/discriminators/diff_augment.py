@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segspade_core.labels import IGNORE_ID
-from segspade_core.spade.scene import Scene
+from segspade_core.spade.discriminators.scene import Scene
 
 _STREAM = 0xD1F  # these changes draw from a stream of their own
 _FARTHEST = 1 / 8  # of a side that translation moves by

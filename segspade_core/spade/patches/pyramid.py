@@ -7,14 +7,15 @@ backwards, a patch's gradient is the sum over its pixels.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from segspade_core.spade.lookups import sum_taps
-from segspade_core.spade.patches import CENTRE, HashedRows, RowNumbers, SortedRows, parts, windows
+from segspade_core.spade.patches.lookups import sum_taps
+from segspade_core.spade.patches.numbering import CENTRE, HashedRows, RowNumbers, SortedRows, parts, windows
 from segspade_core.spade.semantics import label_channels, shrink_semantics
 
 # of the pixels; with more different 3x3 patches the convolutions are cheaper than looking up
@@ -86,12 +87,7 @@ class LabelPyramid:
         return Patches(pixels, of_fives, threes.known().int(), self.outside)
 
     def _numbering(self, width: int) -> RowNumbers:
-        device = self.codes.device
-        if device.type == "cpu":
-            try:
-                from segspade_core.spade.kernels import number_rows
-            except ImportError:
-                pass
-            else:
-                return HashedRows(width, number_rows)
-        return SortedRows(width, self.outside + 1, device)
+        if self.codes.device.type == "cpu":
+            with suppress(ImportError):  # no Numba here
+                return HashedRows(width)
+        return SortedRows(width, self.outside + 1, self.codes.device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -43,10 +43,12 @@ class RowNumbers(Protocol):
 class HashedRows:
     """`RowNumbers` by a compiled hash table, for the CPU; any codes, of any range."""
 
-    def __init__(self, width: int, kernel: Any) -> None:
-        """For rows of `width` codes; `kernel` is `kernels.number_rows`."""
+    def __init__(self, width: int) -> None:
+        """For rows of `width` codes; ImportError where Numba is not installed, or not for this Python."""
+        from segspade_core.spade.patches.kernels import number_rows
+
         self.count = 0
-        self._kernel = kernel
+        self._kernel = number_rows
         self._known = np.empty((0, width), np.int16)
         self._slots = np.empty(0, np.int32)
         # any odd numbers do; the same ones in every run, as all that is random

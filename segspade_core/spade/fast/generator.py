@@ -13,15 +13,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segspade_core.errors import InputError
-from segspade_core.spade.buffers import Buffers
 from segspade_core.spade.code import code_dim
-from segspade_core.spade.convolutions import Workshop
-from segspade_core.spade.fast_blocks import CompiledBlock, FastBlock, PlainBlock
+from segspade_core.spade.fast.blocks import CompiledBlock, FastBlock, PlainBlock
+from segspade_core.spade.fast.buffers import Buffers
+from segspade_core.spade.fast.convolutions import Workshop
+from segspade_core.spade.fast.tables import LevelTables, Modulation
 from segspade_core.spade.generator import SpadeBlock, SpadeGenerator, blocks, check_size
 from segspade_core.spade.modulation import Spade
-from segspade_core.spade.patches import HashedRows, SortedRows
+from segspade_core.spade.patches.numbering import HashedRows, SortedRows
 from segspade_core.spade.semantics import check_label_ids, label_channels, one_hot_semantics
-from segspade_core.spade.tables import LevelTables, Modulation
 
 _SLOPE = 0.2
 # of tables, for every pixel painted and resolution; the rows of one photograph's map take about half of it
@@ -183,8 +183,7 @@ class FastGenerator:
 
     def _tables(self, modulations: dict[str, Modulation]) -> LevelTables:
         if self._shop is not None:
-            kernel = self._shop.kernels.number_rows
-            return LevelTables(modulations, lambda width: HashedRows(width, kernel), self._buffers)
+            return LevelTables(modulations, HashedRows, self._buffers)
         bound, device = 1 + next(iter(modulations.values())).outside, self._device
         return LevelTables(modulations, lambda width: SortedRows(width, bound, device), self._buffers)
 
@@ -209,7 +208,7 @@ def _ends(generator: SpadeGenerator) -> SpadeGenerator:
 def load_kernels() -> ModuleType | None:
     """The compiled kernels; None where Numba is not installed, or not for this Python."""
     try:
-        return importlib.import_module("segspade_core.spade.kernels")
+        return importlib.import_module("segspade_core.spade.fast.kernels")
     except ImportError:
         return None
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 try:
-    from segspade_core.spade import lookup_kernels as kernels
+    from segspade_core.spade.patches import kernels
 except ImportError:  # no Numba here
     kernels = None  # type: ignore[assignment]
 

@@ -7,8 +7,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segspade_core.spade.kernels import number_rows
-from segspade_core.spade.patches import HashedRows, RowNumbers, SortedRows, number_by_sorting, parts, windows
+from segspade_core.spade.patches.numbering import (
+    HashedRows,
+    RowNumbers,
+    SortedRows,
+    number_by_sorting,
+    parts,
+    windows,
+)
 
 
 def numbers_by_dictionary(rows: torch.Tensor, known: dict[tuple[int, ...], int]) -> list[int]:
@@ -16,7 +22,7 @@ def numbers_by_dictionary(rows: torch.Tensor, known: dict[tuple[int, ...], int])
 
 
 def numbering(compiled: bool, width: int, bound: int) -> RowNumbers:
-    return HashedRows(width, number_rows) if compiled else SortedRows(width, bound, torch.device("cpu"))
+    return HashedRows(width) if compiled else SortedRows(width, bound, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("compiled", [True, False])

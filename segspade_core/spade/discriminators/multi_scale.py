@@ -1,4 +1,4 @@
-"""The multi-scale patch discriminator, and the choice among all discriminators.
+"""The multi-scale patch discriminator.
 
 Source: Wang et al., "High-Resolution Image Synthesis ... with Conditional GANs" (pix2pixHD), CVPR 2018,
 section 3.2; spectral norm on every convolution as Park et al., CVPR 2019, section 4 say.
@@ -10,40 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segspade_core.config import DiscriminatorArchitecture, PatchArchitecture, UNetArchitecture
+from segspade_core.config import PatchArchitecture
+from segspade_core.spade.discriminators.scene import Judgement, Scene
 from segspade_core.spade.losses import adversarial, feature_matching, hinge_discriminator
-from segspade_core.spade.pretrained import EncoderSegmenter
-from segspade_core.spade.scene import Judgement, Scene
-from segspade_core.spade.segmenting import SegmentingDiscriminator
 from segspade_core.spade.spectral import SpectralConv2d
-from segspade_core.spade.unet import UNet
 
 _MOST_CHANNELS = 8  # times the width of the first layer
-
-
-def build_discriminator(
-    architecture: DiscriminatorArchitecture,
-    num_labels: int,
-    semantic_channels: int,
-    *,
-    labelmix: bool = True,
-) -> nn.Module:
-    """What `architecture` asks for: a module that takes a Scene and returns a Judgement.
-
-    Args:
-        num_labels: one-hot label channels, which discriminators that label pixels tell apart.
-        semantic_channels: channels of `Scene.semantics`, which the patch discriminator looks at.
-        labelmix: False leaves out that term, and the look at mixed pictures that it costs.
-
-    Raises:
-        WeightsError: a pre-trained encoder is asked for whose weights are not there.
-    """
-    if isinstance(architecture, PatchArchitecture):
-        return MultiScaleDiscriminator(architecture, semantic_channels)
-    if isinstance(architecture, UNetArchitecture):
-        return SegmentingDiscriminator(UNet(architecture, num_labels + 1), num_labels, labelmix=labelmix)
-    network = EncoderSegmenter(architecture, num_labels + 1)
-    return SegmentingDiscriminator(network, num_labels, labelmix=labelmix)
 
 
 class PatchDiscriminator(nn.Module):

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segspade_core.config import GeneratorArchitecture
-from segspade_core.spade import lookups
 from segspade_core.spade.generator import SpadeGenerator
+from segspade_core.spade.patches import lookups
+from segspade_core.spade.patches.pyramid import LabelPyramid, Patches
 from segspade_core.spade.semantics import one_hot_semantics, shrink_semantics
-from segspade_core.spade.sparse import LabelPyramid, Patches
 
 LABELS = 6
 

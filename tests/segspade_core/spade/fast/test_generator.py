@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from segspade_core.config import GeneratorArchitecture
 from segspade_core.errors import InputError
-from segspade_core.spade import fast
 from segspade_core.spade.code import code_dim
 from segspade_core.spade.fast import FastGenerator
+from segspade_core.spade.fast import generator as fast
+from segspade_core.spade.fast.tables import Modulation
 from segspade_core.spade.generator import SpadeGenerator
 from segspade_core.spade.semantics import one_hot_semantics
-from segspade_core.spade.tables import Modulation
 
 SMALL = GeneratorArchitecture(num_labels=5, width=4, max_channels=16, hidden=5, upsamplings=2)
 EXACT = 5e-5
@@ -359,7 +359,8 @@ def test_bfloat16_is_refused_where_it_would_be_imitated(monkeypatch: pytest.Monk
 def test_without_numba_pytorch_paints(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fault: an import that fails where the optional library is missing."""
     monkeypatch.setitem(sys.modules, "numba", None)
-    monkeypatch.delitem(sys.modules, "segspade_core.spade.kernels", raising=False)
+    for room in ("fast", "patches"):
+        monkeypatch.delitem(sys.modules, f"segspade_core.spade.{room}.kernels", raising=False)
     generator = lively(SMALL)
     label_ids, edges = maps((1, 8, 8), 5)
     painted = FastGenerator(generator)(label_ids, edges)

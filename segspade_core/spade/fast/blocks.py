@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segspade_core.spade.convolutions import GatheredConv, Modulated, PointwiseConv, TiledConv, Workshop
+from segspade_core.spade.fast.convolutions import GatheredConv, Modulated, PointwiseConv, TiledConv, Workshop
 from segspade_core.spade.generator import SpadeBlock
 from segspade_core.spade.spectral import SpectralConv2d
 

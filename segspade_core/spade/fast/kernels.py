@@ -1,9 +1,8 @@
-"""Numba kernels of the fast generator: compiled where they run, so no compiler is needed to install them.
+"""Numba kernels of the fast generator: modulation, and the transforms of tiled convolutions.
 
-They work on images laid out (rows, columns, channels) and keep the innermost loop over channels, which LLVM
-vectorises. Every one that has much to do takes a range `first` to `last` of its outermost axis, so that a few
-threads can share it; all release the GIL. Numba's own parallel loops are not used: where neither TBB nor
-OpenMP is installed its threads ("workqueue") end the process as soon as two threads call kernels at once.
+They work on images laid out (rows, columns, channels). Every one that has much to do takes a range `first` to
+`last` of its outermost axis, so that a few threads can share it; see `patches.kernels` for how they are
+compiled.
 
 Source of the tile transforms: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016,
 section 4.1, F(2x2, 3x3).
@@ -11,64 +10,14 @@ section 4.1, F(2x2, 3x3).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from segspade_core.spade.patches.kernels import compiled
 
 
-def _compiled(function: Callable[..., Any]) -> Any:
-    """Compile at the first call, and keep the machine code beside this file or in the user's cache folder."""
-    # "contract" alone: a product and a sum may become one instruction, but no sum is put in another order
-    try:
-        return njit(cache=True, nogil=True, fastmath={"contract"})(function)
-    except RuntimeError:  # neither folder can be written to
-        return njit(nogil=True, fastmath={"contract"})(function)
-
-
-@_compiled
-def number_rows(rows: Any, weights: Any, slots: Any, known: Any, count: int, numbers: Any) -> int:
-    """Give equal rows equal numbers, by a hash table with open addressing.
-
-    Args:
-        rows: (N, K) int16.
-        weights: (K,) uint64, odd and random: the hash is the sum of their products with a row.
-        slots: (2**m,) int32, more than N + count: the number at each hash, -1 where there is none.
-        known: (>= count + N, K) int16: the rows that are numbered, in order; new ones are appended.
-        count: how many are known.
-        numbers: (N,) int32, written.
-
-    Returns:
-        How many are known now.
-    """
-    width = rows.shape[1]
-    mask = np.uint64(slots.size - 1)
-    for n in range(rows.shape[0]):
-        row = rows[n]
-        mixed = np.uint64(0)
-        for k in range(width):
-            mixed += np.uint64(row[k]) * weights[k]
-        slot = (mixed ^ (mixed >> np.uint64(32))) & mask
-        while True:
-            number = slots[slot]
-            if number < 0:
-                number = count
-                slots[slot] = number
-                known[number] = row
-                count += 1
-                break
-            same = True
-            for k in range(width):
-                same &= known[number, k] == row[k]
-            if same:
-                break
-            slot = (slot + np.uint64(1)) & mask
-        numbers[n] = number
-    return count
-
-
-@_compiled
+@compiled
 def modulate(
     first: int, last: int, x: Any, doubled: int, numbers: Any, table: Any, of_code: Any, slope: float,
     sample: int, top: int, left: int, out: Any,
@@ -109,7 +58,7 @@ def modulate(
                     pixel[c] = value if value > 0 else slope * value
 
 
-@_compiled
+@compiled
 def into_tiles(first: int, last: int, pixels: Any, out: Any) -> None:
     """Transform the 4x4 tiles of an image, which overlap by two pixels: B^T d B.
 
@@ -139,7 +88,7 @@ def into_tiles(first: int, last: int, pixels: Any, out: Any) -> None:
             _subtract(f, h, out[3, j, done].ravel())
 
 
-@_compiled
+@compiled
 def from_tiles(
     first: int, last: int, products: Any, bias: Any, add: bool, sample: int, top: int, left: int, out: Any
 ) -> None:
@@ -177,25 +126,25 @@ def from_tiles(
                         right_pixel[c] = bias[c] + (f[c] - g[c] - h[c])
 
 
-@_compiled
+@compiled
 def _add(a: Any, b: Any, out: Any) -> None:
     for n in range(out.size):
         out[n] = a[n] + b[n]
 
 
-@_compiled
+@compiled
 def _subtract(a: Any, b: Any, out: Any) -> None:
     for n in range(out.size):
         out[n] = a[n] - b[n]
 
 
-@_compiled
+@compiled
 def _add_three(a: Any, b: Any, c: Any, out: Any) -> None:
     for n in range(out.size):
         out[n] = a[n] + b[n] + c[n]
 
 
-@_compiled
+@compiled
 def _subtract_two(a: Any, b: Any, c: Any, out: Any) -> None:
     for n in range(out.size):
         out[n] = a[n] - b[n] - c[n]

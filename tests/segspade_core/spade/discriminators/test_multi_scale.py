@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from segspade_core.config import PatchArchitecture, UNetArchitecture
-from segspade_core.spade.discriminator import MultiScaleDiscriminator, build_discriminator
+from segspade_core.spade.discriminators import build_discriminator
+from segspade_core.spade.discriminators.multi_scale import MultiScaleDiscriminator
+from segspade_core.spade.discriminators.scene import Scene
 from segspade_core.spade.losses import adversarial, feature_matching, hinge_discriminator
-from segspade_core.spade.scene import Scene
 
 
 def small(scales: int = 1, semantic_channels: int = 3) -> MultiScaleDiscriminator:

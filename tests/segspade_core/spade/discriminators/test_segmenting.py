@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from segspade_core.labels import IGNORE_ID, VOID_IDS
-from segspade_core.spade import segmenting
-from segspade_core.spade.scene import Judgement, Scene
-from segspade_core.spade.segmenting import SegmentingDiscriminator, labelmix_mask
+from segspade_core.spade.discriminators import segmenting
+from segspade_core.spade.discriminators.scene import Judgement, Scene
+from segspade_core.spade.discriminators.segmenting import SegmentingDiscriminator, labelmix_mask
 
 LABELS = 12
 VOID = {*VOID_IDS, IGNORE_ID}

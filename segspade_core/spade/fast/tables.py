@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segspade_core.spade.buffers import Buffers
+from segspade_core.spade.fast.buffers import Buffers
 from segspade_core.spade.modulation import Spade
-from segspade_core.spade.patches import CENTRE, RowNumbers, parts, windows
+from segspade_core.spade.patches.numbering import CENTRE, RowNumbers, parts, windows
 
 _CHUNK_ROWS = 512
 _PRODUCTS = 2**23  # numbers at a time, 32 MB

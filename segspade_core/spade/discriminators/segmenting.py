@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segspade_core.labels import void_mask
-from segspade_core.spade.scene import Judgement, Scene
+from segspade_core.spade.discriminators.scene import Judgement, Scene
 from segspade_core.training.distributed import processes, summed
 
 _NO_TARGET = -1  # a void pixel's; 255 can be the class 'painted'

@@ -8,12 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segspade_core.spade.buffers import Buffers
-from segspade_core.spade.kernels import number_rows
+from segspade_core.spade.fast.buffers import Buffers
+from segspade_core.spade.fast.tables import LevelTables, Modulation
 from segspade_core.spade.modulation import Spade
-from segspade_core.spade.patches import HashedRows, SortedRows
+from segspade_core.spade.patches.numbering import HashedRows, SortedRows
 from segspade_core.spade.semantics import one_hot_semantics
-from segspade_core.spade.tables import LevelTables, Modulation
 
 
 def spade_by_loops(
@@ -106,7 +105,7 @@ def test_dense_and_tables_agree_with_the_loops(
 
     def row_numbers(width: int) -> HashedRows | SortedRows:
         if compiled:
-            return HashedRows(width, number_rows)
+            return HashedRows(width)
         return SortedRows(width, modulation.outside + 1, torch.device("cpu"))
 
     tables = LevelTables({"norm": modulation}, row_numbers, Buffers(torch.float32, torch.device("cpu")))

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from segspade_core.labels import IGNORE_ID
-from segspade_core.spade.diff_augment import Change, augment_scene, change_colours, draw_change
-from segspade_core.spade.scene import Scene
+from segspade_core.spade.discriminators.diff_augment import Change, augment_scene, change_colours, draw_change
+from segspade_core.spade.discriminators.scene import Scene
 
 ALL = ("colour", "translation", "cutout")
 NUM_LABELS = 30

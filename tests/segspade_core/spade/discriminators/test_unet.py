@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segspade_core.config import UNetArchitecture
+from segspade_core.spade.discriminators.unet import ResidualBlock, UNet, double, halve
 from segspade_core.spade.spectral import SpectralConv2d
-from segspade_core.spade.unet import ResidualBlock, UNet, double, halve
 
 
 def small(depth: int = 3) -> UNet:

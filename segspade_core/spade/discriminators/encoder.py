@@ -14,9 +14,9 @@ from torch.nn import functional as F
 
 from segspade_core.config import EncoderArchitecture
 from segspade_core.errors import WeightsError
-from segspade_core.spade.features import CHANNELS, efficientnet_lite0
+from segspade_core.spade.discriminators.efficientnet_lite import CHANNELS, efficientnet_lite0
+from segspade_core.spade.discriminators.unet import ResidualBlock, double
 from segspade_core.spade.spectral import SpectralConv2d
-from segspade_core.spade.unet import ResidualBlock, double
 
 _SLOPE = 0.2
 

@@ -1,0 +1,62 @@
+"""Every setting of every stage: frozen, closed pydantic models.
+
+A stage's model enters its artifact key, so two runs that differ in one field make two artifacts. What must
+not change a result (device, number of workers, how often to checkpoint) lives in `RuntimeConfig` alone and
+never enters a key. `RunConfig` is one YAML file under `configs/`: one whole journey.
+"""
+
+from segspade_core.config.base import Frozen, ImageSize, Layout, Split
+from segspade_core.config.data import IngestConfig, MinicityConfig, MinicitySource, PathSource
+from segspade_core.config.generator import (
+    DiscriminatorArchitecture,
+    EncoderArchitecture,
+    GeneratorArchitecture,
+    GeneratorConfig,
+    GeneratorImportConfig,
+    LossWeights,
+    PatchArchitecture,
+    UNetArchitecture,
+)
+from segspade_core.config.run import EvaluateConfig, RunConfig, RuntimeConfig
+from segspade_core.config.segmenter import AugmentConfig, SegmenterConfig, Weights
+from segspade_core.config.stages import (
+    Limit,
+    PaintConfig,
+    QualityConfig,
+    ReportConfig,
+    ScoreConfig,
+    SegmentConfig,
+    SynthesizeConfig,
+)
+
+__all__ = [
+    "AugmentConfig",
+    "DiscriminatorArchitecture",
+    "EncoderArchitecture",
+    "EvaluateConfig",
+    "Frozen",
+    "GeneratorArchitecture",
+    "GeneratorConfig",
+    "GeneratorImportConfig",
+    "ImageSize",
+    "IngestConfig",
+    "Layout",
+    "Limit",
+    "LossWeights",
+    "MinicityConfig",
+    "MinicitySource",
+    "PaintConfig",
+    "PatchArchitecture",
+    "PathSource",
+    "QualityConfig",
+    "ReportConfig",
+    "RunConfig",
+    "RuntimeConfig",
+    "ScoreConfig",
+    "SegmentConfig",
+    "SegmenterConfig",
+    "Split",
+    "SynthesizeConfig",
+    "UNetArchitecture",
+    "Weights",
+]

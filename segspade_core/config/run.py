@@ -1,0 +1,86 @@
+"""Settings of one whole journey, and of how it is run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    Field,
+    model_validator,
+)
+
+from segspade_core.config.base import Frozen, Split
+from segspade_core.config.data import IngestConfig, MinicitySource, PathSource
+from segspade_core.config.generator import GeneratorConfig, GeneratorImportConfig
+from segspade_core.config.segmenter import SegmenterConfig
+from segspade_core.config.stages import PaintConfig, QualityConfig, ReportConfig
+
+
+class EvaluateConfig(Frozen):
+    """Which splits go through the batch stages, and how much of each."""
+
+    splits: tuple[Split, ...] = Field(("train", "val"), min_length=1)
+    limit: dict[Split, int] = Field(default_factory=dict, description="first so many samples of a split")
+    paint: PaintConfig = PaintConfig()
+
+
+class RuntimeConfig(Frozen):
+    """How to run. Nothing here changes a result, so nothing here enters an artifact key."""
+
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    workers: int = Field(0, ge=0, description="tasks at a time; 0 = as many as there are cores")
+    threads: int = Field(0, ge=0, description="threads of torch on the CPU; 0 = torch's own choice")
+    runner: Literal["threads", "dask"] = "threads"
+    dask_address: str | None = Field(None, description="an existing Dask scheduler; none starts a local one")
+    checkpoint_every_steps: int = Field(200, ge=1)
+    processes: int = Field(
+        1, ge=0, description="that train a generator together, sums in another order; 0 = one per CUDA device"
+    )
+
+
+class RunConfig(Frozen):
+    """One whole journey: photographs → labels → photographs → labels."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="aliases and reports are named after it")
+    source: Annotated[MinicitySource | PathSource, Field(discriminator="kind")]
+    ingest: IngestConfig
+    segmenter: SegmenterConfig = SegmenterConfig()
+    generator: Annotated[GeneratorConfig | GeneratorImportConfig, Field(discriminator="kind")]
+    evaluate: EvaluateConfig = EvaluateConfig()
+    score_boundary_tolerance: float = Field(0.0075, gt=0, lt=1)
+    score_quality: QualityConfig = QualityConfig()
+    report: ReportConfig = ReportConfig()
+    runtime: RuntimeConfig = RuntimeConfig()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        missing = [split for split in self.evaluate.splits if split not in self.ingest.splits]
+        if missing:
+            raise ValueError(f"evaluate.splits names {missing}, which ingest.splits does not ingest")
+        unknown = [split for split in self.evaluate.limit if split not in self.evaluate.splits]
+        if unknown:
+            raise ValueError(f"evaluate.limit names {unknown}, which evaluate.splits leaves out")
+        if "train" not in self.ingest.splits:
+            raise ValueError("ingest.splits must hold 'train': the segmenter learns from it")
+        self._check_size()
+        return self
+
+    def _check_size(self) -> None:
+        """As far as the config alone tells what the generator can paint."""
+        config, (height, width) = self.generator, self.ingest.size
+        shape = config.generator or config if isinstance(config, GeneratorImportConfig) else config.generator
+        if shape.upsamplings is None:
+            return
+        step = 2**shape.upsamplings
+        if height % step or width % step:
+            raise ValueError(
+                f"ingest.size {height}x{width} does not suit a generator of {shape.upsamplings} upsamplings: "
+                f"both sides must be multiples of {step}"
+            )
+        if shape.linear_head is not None:
+            rows, columns = (side * step for side in shape.linear_head)
+            if (height, width) != (rows, columns):
+                raise ValueError(
+                    f"ingest.size {height}x{width} does not suit a generator with this linear_head: it "
+                    f"paints at {rows}x{columns} and no other size"
+                )

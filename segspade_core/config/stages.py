@@ -1,0 +1,80 @@
+"""Settings of what trained models are put to: segment, synthesize, score, report."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    Field,
+)
+
+from segspade_core.config.base import Frozen, Split
+
+Limit = Annotated[int | None, Field(ge=1, description="only the first so many samples of the split")]
+
+
+class SegmentConfig(Frozen):
+    """Settings of one batch segmentation."""
+
+    split: Split
+    limit: Limit = None
+
+
+class PaintConfig(Frozen):
+    """How maps are painted."""
+
+    style: str = Field(
+        "mean",
+        pattern=r"^(mean|sample:\d{1,9}|image:.+)$",
+        description="'mean', 'sample:<seed>', or 'image:<id>': the style of a photograph of the dataset",
+    )
+    city: str | None = Field(None, description="none: each frame's own, where the generator knows it")
+    time_of_day: str | None = Field(None, description="none: each frame's own, where the generator knows it")
+    method: Literal["fast", "dense"] = Field(
+        "fast", description="the same picture up to rounding; dense is the published network as it stands"
+    )
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+
+class SynthesizeConfig(PaintConfig):
+    """Settings of one batch synthesis; whether the maps are true or predicted is told by the input."""
+
+    split: Split
+    limit: Limit = None
+
+
+class QualityConfig(Frozen):
+    """How the quality of painted images is measured against photographs."""
+
+    inception: str = Field(
+        "auto",
+        min_length=1,
+        description="weights of the Inception network that FID and KID look through: 'none', a file, or "
+        "'auto': torch hub's cache, else a download (91 MB), else none",
+    )
+    lpips: str = Field(
+        "auto",
+        min_length=1,
+        description="torchvision's AlexNet, which LPIPS looks through: 'none', a file, or 'auto': torch "
+        "hub's cache, else none (233 MB are not fetched unasked)",
+    )
+    kid_subsets: int = Field(100, ge=1, description="random subsets that KID is the mean of")
+    kid_subset_size: int = Field(1000, ge=2, description="images in each; all of them where there are fewer")
+    kid_seed: int = Field(2020, ge=0, le=2**32 - 1, description="draws the subsets")
+
+
+class ScoreConfig(Frozen):
+    """Settings of the scores."""
+
+    splits: tuple[Split, ...] = Field(("train", "val"), min_length=1)
+    boundary_tolerance: float = Field(
+        0.0075, gt=0, lt=1, description="a boundary counts as found within this fraction of the diagonal"
+    )
+    quality: QualityConfig = QualityConfig()
+
+
+class ReportConfig(Frozen):
+    """Settings of the report."""
+
+    title: str = "SegSPADE"
+    samples: int = Field(4, ge=1, le=64, description="frames shown of each split")
