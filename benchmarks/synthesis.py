@@ -94,7 +94,7 @@ class FusedSpade:
 
     def __call__(self, spade: Spade, x: Tensor, semantics: Tensor) -> Tensor:
         if spade not in self.weights:
-            folded = Modulation(spade, 35, torch.float32)
+            folded = Modulation(spade, 35)
             weight = folded.taps.permute(2, 1, 0).unflatten(2, (3, 3))
             self.weights[spade] = weight.contiguous(memory_format=torch.channels_last), folded.bias
         weight, bias = self.weights[spade]

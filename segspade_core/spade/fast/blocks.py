@@ -51,18 +51,24 @@ class FastBlock(Protocol):
         """
 
 
+class PlainConv:
+    """PyTorch's own, with products in `dtype`; what goes in and comes out is float32."""
+
+    def __init__(self, conv: SpectralConv2d | nn.Conv2d, dtype: torch.dtype) -> None:
+        self._conv = folded(conv).requires_grad_(False).to(dtype).to(memory_format=torch.channels_last)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self._conv(x.to(self._conv.weight.dtype)).float()
+
+
 class PlainBlock:
-    """By PyTorch's own operations: any device, any dtype."""
+    """By PyTorch's own operations, on any device, with convolutions in any dtype."""
 
     def __init__(self, name: str, block: SpadeBlock, dtype: torch.dtype) -> None:
         self._name = name
 
-        def plain(conv: SpectralConv2d | nn.Conv2d) -> nn.Conv2d:
-            conv = folded(conv).requires_grad_(False)
-            return conv.to(dtype).to(memory_format=torch.channels_last)
-
-        self._conv_0, self._conv_1 = plain(block.conv_0), plain(block.conv_1)
-        self._conv_s = plain(block.conv_s) if block.learned_shortcut else None
+        self._conv_0, self._conv_1 = PlainConv(block.conv_0, dtype), PlainConv(block.conv_1, dtype)
+        self._conv_s = PlainConv(block.conv_s, dtype) if block.learned_shortcut else None
 
     def __call__(
         self, x: Tensor, doubled: bool, numbers: Tensor, tables: Tables, code: Tensor | None

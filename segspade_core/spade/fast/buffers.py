@@ -15,17 +15,17 @@ from torch import Tensor
 class Buffers:
     """Named memory that grows to the largest request: fresh memory costs a page fault for every 4 KiB."""
 
-    def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
-        self._dtype, self._device = dtype, device
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
         self._memory: dict[str, Tensor] = {}
 
     def take(self, name: str, *shape: int) -> Tensor:
-        """A tensor of `shape` with unknown content; what was taken by this name before is overwritten."""
+        """A float32 tensor of unknown content; what was taken by this name before is overwritten."""
         size = math.prod(shape)
         memory = self._memory.get(name)
         if memory is None or len(memory) < size:
             self._memory.pop(name, None)  # freed first
-            memory = self._memory[name] = torch.empty(size, dtype=self._dtype, device=self._device)
+            memory = self._memory[name] = torch.empty(size, device=self._device)
         return memory[:size].view(shape)
 
 

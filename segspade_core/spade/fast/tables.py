@@ -29,7 +29,7 @@ class Modulation:
     shift = beta - mean * scale; both are as linear in the hidden activation as gamma and beta are.
     """
 
-    def __init__(self, spade: Spade, num_labels: int, dtype: torch.dtype) -> None:
+    def __init__(self, spade: Spade, num_labels: int) -> None:
         """`spade` with `num_labels` label channels, and a channel of edges where it has one more."""
         norm, shared = spade.param_free_norm, spade.mlp_shared[0]
         assert isinstance(shared, nn.Conv2d)
@@ -49,12 +49,12 @@ class Modulation:
         assert gamma.bias is not None
         assert beta.bias is not None
         weight = folded(gamma.weight, beta.weight, 0)  # (2C, hidden, 3, 3)
-        self.taps = weight.flatten(2).permute(2, 1, 0).contiguous().to(dtype)  # (9, hidden, 2C)
-        self.bias = folded(gamma.bias, beta.bias, 1).to(dtype)  # (2C,)
+        self.taps = weight.flatten(2).permute(2, 1, 0).contiguous()  # (9, hidden, 2C)
+        self.bias = folded(gamma.bias, beta.bias, 1)  # (2C,)
         self._code: Tensor | None = None
         if hasattr(spade, "code"):
             of_gamma, of_beta = spade.code.weight.chunk(2)
-            self._code = folded(of_gamma, of_beta, 0).to(dtype)  # (2C, Z)
+            self._code = folded(of_gamma, of_beta, 0)  # (2C, Z)
         # the first convolution's weight at each tap for each code, and nothing for outside
         columns = shared.weight.detach().float().flatten(2).permute(2, 1, 0)  # (9, S, hidden)
         labels, edge = columns[:, :num_labels], columns[:, num_labels:]
@@ -68,7 +68,7 @@ class Modulation:
         """(B, Z) → (B, 2C), what the code adds to every row; (0, 2C) without one."""
         if code is None or self._code is None:
             return self.bias.new_empty(0, len(self.bias))
-        return F.linear(code.to(self._code.dtype), self._code)
+        return F.linear(code, self._code)
 
     def hidden(self, threes: Tensor) -> Tensor:
         """(M, 9) codes of 3x3 patches → (M, hidden) activations in their centres.
@@ -89,7 +89,6 @@ class Modulation:
             hidden: (M, hidden) of all 3x3 patches.
             buffers: to work in.
         """
-        hidden = hidden.to(self.taps.dtype)
         if len(hidden) < 0.75 * len(fives):
             self._fill_by_taps(out, fives, hidden, buffers)
         else:
@@ -122,7 +121,7 @@ class Modulation:
     def everywhere(self, codes: Tensor) -> Tensor:
         """(B, h, w) codes → (B * h * w, 2C): a row for every pixel, by a convolution as in the dense form."""
         padded = F.pad(codes, (1, 1, 1, 1), value=self.outside)
-        hidden = self.hidden(padded.unfold(1, 3, 1).unfold(2, 3, 1).reshape(-1, 9)).to(self.taps.dtype)
+        hidden = self.hidden(padded.unfold(1, 3, 1).unfold(2, 3, 1).reshape(-1, 9))
         weight = self.taps.permute(2, 1, 0).unflatten(2, (3, 3)).contiguous(memory_format=torch.channels_last)
         pictures = hidden.view(*codes.shape, -1).permute(0, 3, 1, 2)
         return F.conv2d(pictures, weight, self.bias, padding=1).permute(0, 2, 3, 1).flatten(0, 2)

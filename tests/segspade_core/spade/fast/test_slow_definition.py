@@ -100,7 +100,7 @@ def test_dense_and_tables_agree_with_the_loops(
     dense = spade(x, one_hot_semantics(label_ids, edges, num_labels))
     torch.testing.assert_close(dense, expected, atol=1e-4, rtol=1e-4)
 
-    modulation = Modulation(spade, num_labels, torch.float32)
+    modulation = Modulation(spade, num_labels)
     assert modulation.outside == num_labels * (1 + has_edges)
 
     def row_numbers(width: int) -> HashedRows | SortedRows:
@@ -108,7 +108,7 @@ def test_dense_and_tables_agree_with_the_loops(
             return HashedRows(width)
         return SortedRows(width, modulation.outside + 1, torch.device("cpu"))
 
-    tables = LevelTables({"norm": modulation}, row_numbers, Buffers(torch.float32, torch.device("cpu")))
+    tables = LevelTables({"norm": modulation}, row_numbers, Buffers(torch.device("cpu")))
     codes = (label_ids if edges is None else label_ids + num_labels * edges).short()
     numbers = tables.number(codes, budget_bytes=0)
     scale, shift = tables.table("norm")[numbers.long()].permute(0, 3, 1, 2).chunk(2, dim=1)
@@ -119,12 +119,12 @@ def test_dense_and_tables_agree_with_the_loops(
 def test_both_ways_to_fill_a_table_agree(few: bool) -> None:
     """Fault: taps in another order, chunks that overlap, the bias left out or added twice."""
     torch.manual_seed(0)
-    modulation = Modulation(lively_spade(100, 7, 5), 7, torch.float32)
+    modulation = Modulation(lively_spade(100, 7, 5), 7)
     # few different 3x3 patches are multiplied first and summed then; many are gathered first
     hidden = torch.rand(40 if few else 1200, 5)
     fives = torch.randint(0, len(hidden), (1100, 9), dtype=torch.int32)
     out = torch.empty(1100, 200)
-    modulation.fill(out, fives, hidden, Buffers(torch.float32, torch.device("cpu")))
+    modulation.fill(out, fives, hidden, Buffers(torch.device("cpu")))
     expected = modulation.bias.double() + torch.einsum(
         "nth,thc->nc", hidden[fives.long()].double(), modulation.taps.double()
     )
