@@ -6,7 +6,10 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Kind = Literal["minicity", "dataset", "segmenter", "generator", "label_maps", "images", "scores", "report"]
+Kind = Literal[
+    "minicity", "dataset", "statistics", "drift", "segmenter", "generator", "label_maps", "images",
+    "decision", "scores", "report",
+]  # fmt: skip
 KINDS: tuple[str, ...] = get_args(Kind)
 KEY_LENGTH = 16
 Key = Annotated[str, Field(pattern=rf"^[0-9a-f]{{{KEY_LENGTH}}}$")]

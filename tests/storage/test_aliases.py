@@ -9,7 +9,7 @@ import pytest
 from storage.aliases import Aliases
 from storage.errors import DamagedArtifact, MissingArtifact, StorageError
 
-ONE, TWO = "1" * 16, "2" * 16
+ONE, TWO, THREE = "1" * 16, "2" * 16, "3" * 16
 
 
 def test_an_alias_means_what_it_was_set_to_last_and_remembers(tmp_path):
@@ -86,3 +86,54 @@ def test_a_damaged_alias_says_which_file_it_is(tmp_path):
     (tmp_path / "aliases" / "segmenter" / "production.json").write_text("{")
     with pytest.raises(DamagedArtifact, match=r"segmenter/production\.json: not an alias"):
         aliases.get("segmenter", "production")
+
+
+def test_a_rollback_goes_back_meaning_by_meaning(tmp_path):
+    """Fault: a second rollback that goes forward again, or stops at a key set twice in a row."""
+    aliases = Aliases(tmp_path)
+    for key in (ONE, TWO, TWO, THREE):
+        aliases.set("segmenter", "production", key)
+    assert aliases.rollback("segmenter", "production") == TWO
+    assert aliases.get("segmenter", "production") == TWO
+    assert aliases.rollback("segmenter", "production", "looked worse at night") == ONE
+    with pytest.raises(
+        MissingArtifact,
+        match=rf"^segmenter/production has meant {ONE} from the first: there is nothing to go back to$",
+    ):
+        aliases.rollback("segmenter", "production")
+    last = aliases.history("segmenter", "production")[-1]
+    assert (last["key"], last["reason"], last["undoes"]) == (ONE, "looked worse at night", TWO)
+    assert len(aliases.history("segmenter", "production")) == 6
+
+
+def test_after_a_rollback_a_new_meaning_is_what_is_undone_next(tmp_path):
+    aliases = Aliases(tmp_path)
+    for key in (ONE, TWO):
+        aliases.set("segmenter", "production", key)
+    aliases.rollback("segmenter", "production")
+    aliases.set("segmenter", "production", THREE)
+    assert aliases.rollback("segmenter", "production") == ONE
+
+
+def test_what_was_undone_is_known_until_it_is_set_again(tmp_path):
+    """Fault: a retrain that promotes at once again what a person has just taken back."""
+    aliases = Aliases(tmp_path)
+    assert aliases.undone("segmenter", "production") == set()
+    for key in (ONE, TWO):
+        aliases.set("segmenter", "production", key)
+    aliases.rollback("segmenter", "production")
+    assert aliases.undone("segmenter", "production") == {TWO}
+    assert aliases.undone("segmenter", "other") == set()
+    aliases.set("segmenter", "production", TWO)
+    assert aliases.undone("segmenter", "production") == set()
+
+
+def test_there_must_be_something_to_roll_back(tmp_path):
+    aliases = Aliases(tmp_path)
+    with pytest.raises(MissingArtifact, match=r"^there is no alias segmenter/production; "):
+        aliases.rollback("segmenter", "production")
+    for key in (ONE, TWO):
+        aliases.set("segmenter", "production", key)
+    aliases.remove("segmenter", "production")
+    with pytest.raises(MissingArtifact, match=r"^there is no alias segmenter/production; "):
+        aliases.rollback("segmenter", "production")
