@@ -12,18 +12,19 @@ from segspade_core.config import GeneratorImportConfig, MinicitySource, RunConfi
 from storage.refs import ArtifactRef
 from tasks.importing import check_fits
 from tasks.inputs import source_place
-from tasks.naming import name_results
+from tasks.naming import name_results, run_name
 
 
-@flow(name="pipeline", flow_run_name="{config.name}")
+@flow(name="pipeline", flow_run_name=run_name)
 def pipeline(config: RunConfig, workspace: Path = stages.WORKSPACE) -> ArtifactRef:
     """Make everything that `config` asks for, and use what is made already. Returns the report.
 
     The stages run within this one run, so that its page shows all of their tasks.
     """
     runtime = config.runtime
-    imported = _imported_generator(config, workspace)
-    dataset = _dataset(config, workspace)
+    imported = imported_generator(config, workspace)
+    dataset = dataset_of(config, workspace)
+    statistics = stages.describe.fn(dataset, workspace, runtime)
     segmenter = stages.train_segmenter.fn(dataset, config.segmenter, workspace, runtime)
     generator = imported or stages.train_generator.fn(dataset, config.generator, workspace, runtime)
     scores = cycle.fn(
@@ -37,11 +38,11 @@ def pipeline(config: RunConfig, workspace: Path = stages.WORKSPACE) -> ArtifactR
         runtime,
     )
     report = stages.report.fn(scores, config.report, workspace, runtime)
-    name_results(workspace, config.name, [dataset, segmenter, generator, scores, report])
+    name_results(workspace, config.name, [dataset, statistics, segmenter, generator, scores, report])
     return report
 
 
-def _imported_generator(config: RunConfig, workspace: Path) -> ArtifactRef | None:
+def imported_generator(config: RunConfig, workspace: Path) -> ArtifactRef | None:
     """First of all stages: weights that are missing or do not fit must not show after hours of training."""
     if not isinstance(config.generator, GeneratorImportConfig):
         return None
@@ -50,7 +51,8 @@ def _imported_generator(config: RunConfig, workspace: Path) -> ArtifactRef | Non
     return generator
 
 
-def _dataset(config: RunConfig, workspace: Path) -> ArtifactRef:
+def dataset_of(config: RunConfig, workspace: Path) -> ArtifactRef:
+    """What the source of `config` holds today, ingested."""
     source: ArtifactRef | Path
     if isinstance(config.source, MinicitySource):
         source = stages.minicity.fn(config.source.city, workspace, config.runtime)

@@ -7,6 +7,8 @@ from pathlib import Path
 from prefect import flow
 
 from segspade_core.config import (
+    DecisionConfig,
+    DriftConfig,
     GeneratorConfig,
     GeneratorImportConfig,
     IngestConfig,
@@ -19,7 +21,20 @@ from segspade_core.config import (
     SynthesizeConfig,
 )
 from storage.refs import ArtifactRef
-from tasks import drawing, importing, ingesting, reporting, scoring, segmenting, synthesizing, training
+from tasks import (
+    deciding,
+    describing,
+    drawing,
+    drifting,
+    importing,
+    ingesting,
+    reporting,
+    scoring,
+    segmenting,
+    synthesizing,
+    training,
+)
+from tasks.retrain_page import show_dataset, show_decision, show_drift
 from tasks.run_page import show_report, show_samples, show_scores
 from tasks.stage import making, publish
 
@@ -50,6 +65,41 @@ def ingest(
     with making(plan) as work:
         about = {} if work.is_done else ingesting.ingest(plan)
         return publish(plan, work, **about)
+
+
+@flow(name="describe")
+def describe(
+    dataset: ArtifactRef,
+    workspace: Path = WORKSPACE,
+    runtime: RuntimeConfig = RUNTIME,
+    show: bool = True,
+) -> ArtifactRef:
+    """A dataset → what each of its samples looks like, in numbers. `show`: as a card on the run's page."""
+    plan = describing.plan_describe(workspace, dataset, runtime)
+    with making(plan) as work:
+        about = {} if work.is_done else describing.describe(plan)
+        made = publish(plan, work, **about)
+    if show:
+        show_dataset(workspace, made)
+    return made
+
+
+@flow(name="drift")
+def drift(
+    before: ArtifactRef,
+    now: ArtifactRef,
+    config: DriftConfig,
+    workspace: Path = WORKSPACE,
+    runtime: RuntimeConfig = RUNTIME,
+) -> ArtifactRef:
+    """Statistics of the data a model was trained on, and of today's → whether what is new looks different."""
+    plan = drifting.plan_drift(workspace, before, now, config, runtime)
+    with making(plan) as work:
+        about = {} if work.is_done else drifting.compare(plan)
+        made = publish(plan, work, **about)
+    drifting.warn_of_drift(workspace, made)
+    show_drift(workspace, made)
+    return made
 
 
 @flow(name="train-segmenter")
@@ -119,6 +169,22 @@ def synthesize(
     with making(plan) as work:
         about = {} if work.is_done else synthesizing.synthesize(plan)
         return publish(plan, work, **about)
+
+
+@flow(name="decide")
+def decide(
+    contest: deciding.Contest,
+    config: DecisionConfig,
+    workspace: Path = WORKSPACE,
+    runtime: RuntimeConfig = RUNTIME,
+) -> ArtifactRef:
+    """The label maps of two models on one split → which of the two is better, and how sure that is."""
+    plan = deciding.plan_decide(workspace, contest, config, runtime)
+    with making(plan) as work:
+        about = {} if work.is_done else deciding.decide(plan)
+        made = publish(plan, work, **about)
+    show_decision(workspace, made)
+    return made
 
 
 @flow(name="score")

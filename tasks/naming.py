@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from prefect.runtime import flow_run
+
 from storage.aliases import Aliases
+from storage.keys import artifact_key
 from storage.refs import ArtifactRef
 
 
@@ -15,3 +18,11 @@ def name_results(workspace: Path, name: str, made: Sequence[ArtifactRef]) -> Non
     for ref in made:
         if aliases.get(ref.kind, name) != ref.key:
             aliases.set(ref.kind, name, ref.key, reason=f"made by run '{name}'")
+
+
+def run_name() -> str:
+    """What the run that begins is called: its flow, its config's name, and a digest of the whole config."""
+    config = flow_run.parameters["config"]
+    settings = config if isinstance(config, dict) else config.model_dump(mode="json")
+    digest = artifact_key("run", 0, {**settings, "runtime": None}, {})
+    return f"{flow_run.flow_name} {settings['name']} {digest[:4]}"

@@ -14,7 +14,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (journey.demo, journey.run, journey.ui):
+for command in (journey.demo, journey.run, journey.retrain, journey.ui):
     app.command(rich_help_panel="The whole journey")(command)
 for command in (
     stage_commands.minicity,

@@ -71,6 +71,20 @@ def history(
         Console().print(table)
 
 
+@alias.command()
+def rollback(
+    name: AliasName,
+    reason: Annotated[str, typer.Option(help="kept in the history")] = "",
+    workspace: WorkspaceOption = WORKSPACE,
+) -> None:
+    """Make an alias mean again what it meant before; a retraining does not promote what was taken back."""
+    with reporting_errors():
+        kind, short = _parse(name)
+        key = Aliases(existing_workspace(workspace)).rollback(kind, short, reason)
+        typer.echo(f"{kind}/{short} → {key}")
+        Store(workspace).resolve(f"{kind}/{key}")  # says so if it was deleted since
+
+
 @alias.command("remove")
 def remove_alias(name: AliasName, workspace: WorkspaceOption = WORKSPACE) -> None:
     """Forget an alias; what it points to stays, until `artifacts gc`."""

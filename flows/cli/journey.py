@@ -49,6 +49,23 @@ def run(
         _run(load_run_config(config, settings or []), workspace, verbose, as_json=json)
 
 
+def retrain(
+    config: Annotated[Path, typer.Argument(help="YAML file of one whole run, such as configs/camvid.yaml")],
+    settings: SetOption = None,
+    workspace: WorkspaceOption = WORKSPACE,
+    verbose: VerboseOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Train a challenger on what CONFIG's source holds today; promote it if it beats the segmenter in use.
+
+    How it is judged stands in the config under `retrain`, such as --set retrain.decision.margin=0.01.
+    """
+    with reporting_errors():
+        from flows.cli.retraining import retrain_here
+
+        retrain_here(load_run_config(config, settings or []), workspace, verbose, as_json=json)
+
+
 def _run(
     config: RunConfig, workspace: Path, verbose: bool, as_json: bool = False, demo: bool = False
 ) -> None:

@@ -17,6 +17,7 @@ from segspade_core.config.generator import (
     PatchArchitecture,
     UNetArchitecture,
 )
+from segspade_core.config.retrain import DecisionConfig, DescribeConfig, DriftConfig, RetrainConfig
 from segspade_core.config.run import EvaluateConfig, RunConfig, RuntimeConfig
 from segspade_core.config.segmenter import AugmentConfig, SegmenterConfig, Weights
 from segspade_core.config.stages import (
@@ -31,7 +32,10 @@ from segspade_core.config.stages import (
 
 __all__ = [
     "AugmentConfig",
+    "DecisionConfig",
+    "DescribeConfig",
     "DiscriminatorArchitecture",
+    "DriftConfig",
     "EncoderArchitecture",
     "EvaluateConfig",
     "Frozen",
@@ -50,6 +54,7 @@ __all__ = [
     "PathSource",
     "QualityConfig",
     "ReportConfig",
+    "RetrainConfig",
     "RunConfig",
     "RuntimeConfig",
     "ScoreConfig",

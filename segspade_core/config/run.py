@@ -12,6 +12,7 @@ from pydantic import (
 from segspade_core.config.base import Frozen, Split
 from segspade_core.config.data import IngestConfig, MinicitySource, PathSource
 from segspade_core.config.generator import GeneratorConfig, GeneratorImportConfig
+from segspade_core.config.retrain import RetrainConfig
 from segspade_core.config.segmenter import SegmenterConfig
 from segspade_core.config.stages import PaintConfig, QualityConfig, ReportConfig
 
@@ -50,6 +51,7 @@ class RunConfig(Frozen):
     score_boundary_tolerance: float = Field(0.0075, gt=0, lt=1)
     score_quality: QualityConfig = QualityConfig()
     report: ReportConfig = ReportConfig()
+    retrain: RetrainConfig = RetrainConfig()
     runtime: RuntimeConfig = RuntimeConfig()
 
     @model_validator(mode="after")

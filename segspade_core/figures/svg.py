@@ -63,3 +63,10 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
     step = next(step * power for step in (1, 2, 5, 10) if step * power >= rough * 0.999)
     first = math.ceil(low / step - 1e-9)
     return [round(at * step, 12) for at in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def on_paper(drawing: str) -> str:
+    """A drawing that brings its own colours: for where it is shown as an image, on a page of any colour."""
+    return drawing.replace("<svg ", '<svg style="color:#1f2328;background:#fff;padding:8px" ', 1).replace(
+        "<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1
+    )

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.prefect
 STAGES = {
     "minicity": 1,
     "ingest": 1,
+    "describe": 1,
     "train-segmenter": 1,
     "import-generator": 1,
     "segment": 6,
@@ -78,9 +79,10 @@ def test_every_artifact_is_whole_named_and_reached_from_the_report(made: Path) -
     store = Store(made)
     assert store.verify() == []
     (report,) = store.refs("report")
-    assert set(store.lineage(report)) == set(store.refs())
+    (statistics,) = store.refs("statistics")
+    assert {*store.lineage(report), statistics} == set(store.refs())
     named = {kind for kind, name, _ in Aliases(made).list() if name == "tiny"}
-    assert named == {"dataset", "segmenter", "generator", "scores", "report"}
+    assert named == {"dataset", "statistics", "segmenter", "generator", "scores", "report"}
     assert store.gc_plan().items == []
     assert not list((made / "staging").rglob("*.*"))
 

@@ -45,6 +45,8 @@ def commit(
             _put_split(staging.path, split, arrays)
         if write is not None:
             write(staging.path)
+        elif not splits:
+            (staging.path / "made").write_text(name)  # an artifact holds something
         staging.commit(**of, counts=counts or {}, seconds=1.0)
     return ref
 

@@ -1,0 +1,98 @@
+"""Retraining: what is new is ingested, a challenger is trained, and promoted only if it is better."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.states import Completed
+
+from flows import stages
+from flows.cycle import cycle
+from flows.pipeline import dataset_of, imported_generator
+from segspade_core.config import RunConfig, SegmentConfig
+from storage.refs import ArtifactRef
+from tasks.deciding import Contest
+from tasks.naming import name_results, run_name
+from tasks.production import (
+    Candidate,
+    Outcome,
+    candidate_of,
+    elect,
+    in_use,
+    put_in_use,
+    reason_to_rest,
+    trained_on,
+)
+from tasks.stage import tell
+
+
+@flow(name="retrain", flow_run_name=run_name)
+def retrain(config: RunConfig, workspace: Path = stages.WORKSPACE) -> Any:
+    """Renew the segmenter in use from what the source holds today. Returns the report on what is in use.
+
+    The run ends as "Promoted" or "Kept", or as "Nothing to do" when nothing changed since the segmenter in
+    use was trained, or since it was compared with another. The generator in use is the one that `config`
+    imports; one that it trains is trained once, and stays in use.
+    """
+    imported = imported_generator(config, workspace)
+    dataset = dataset_of(config, workspace)
+    statistics = stages.describe.fn(dataset, workspace, config.runtime)
+    name_results(workspace, config.name, [dataset, statistics])
+    candidate = candidate_of(workspace, dataset, config)
+    outcome = reason_to_rest(candidate) or _contest(candidate, dataset, statistics)
+    tell(outcome.reason)
+    report = _refresh(config, dataset, imported, workspace)
+    return Completed(name=outcome.name, message=outcome.reason, data=report)  # type: ignore[arg-type]
+
+
+def _contest(candidate: Candidate, dataset: ArtifactRef, statistics: ArtifactRef) -> Outcome:
+    """Train a challenger, and let it and the segmenter in use read the same frames."""
+    workspace, how, runtime = candidate.workspace, candidate.how, candidate.plan.runtime
+    champion = candidate.champion
+    if champion is not None:
+        before = stages.describe.fn(trained_on(workspace, champion), workspace, runtime, show=False)
+        drift = stages.drift.fn(before, statistics, how.drift, workspace, runtime)
+        name_results(workspace, candidate.run, [drift])
+    challenger = stages.train_segmenter.fn(dataset, candidate.settings, workspace, runtime)
+    if champion is None:
+        return elect(candidate, None)
+    only = SegmentConfig(split=how.decision.split)
+    maps = [stages.segment.fn(model, dataset, only, workspace, runtime) for model in (champion, challenger)]
+    contest = Contest(
+        dataset=dataset,
+        champion=champion,
+        challenger=challenger,
+        champion_maps=maps[0],
+        challenger_maps=maps[1],
+    )
+    decision = stages.decide.fn(contest, how.decision, workspace, runtime)
+    name_results(workspace, candidate.run, [decision])
+    return elect(candidate, decision)
+
+
+def _refresh(
+    config: RunConfig, dataset: ArtifactRef, imported: ArtifactRef | None, workspace: Path
+) -> ArtifactRef:
+    """Everything downstream of the models in use: label maps, painted images, the cycle, scores, report."""
+    runtime, alias = config.runtime, config.retrain.alias
+    segmenter = in_use(workspace, "segmenter", alias)
+    assert segmenter is not None, "the first one that is trained comes into use"
+    generator = imported or in_use(workspace, "generator", alias)
+    if generator is None:
+        generator = stages.train_generator.fn(dataset, config.generator, workspace, runtime)
+    put_in_use(workspace, generator, alias, f"as run '{config.name}' has it")
+    scores = cycle.fn(
+        dataset,
+        segmenter,
+        generator,
+        config.evaluate,
+        config.score_boundary_tolerance,
+        config.score_quality,
+        workspace,
+        runtime,
+    )
+    report = stages.report.fn(scores, config.report, workspace, runtime)
+    name_results(workspace, config.name, [scores, report])
+    return report
