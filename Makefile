@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LOCK := requirements.lock
 
-.PHONY: demo test check ui bench clean setup
+.PHONY: demo test lint check ui bench clean setup
 
 setup: .venv/.installed
 
@@ -15,11 +15,13 @@ setup: .venv/.installed
 	$(BIN)/uv pip install --quiet --no-deps --editable .
 	@touch $@
 
-check: setup
+lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+check: lint
 	$(BIN)/pytest -m "not slow and not prefect and not browser"
 
 test: setup

@@ -11,7 +11,6 @@ from segspade_core.config import (
     EvaluateConfig,
     PaintConfig,
     QualityConfig,
-    ReportConfig,
     RuntimeConfig,
     ScoreConfig,
     SegmentConfig,
@@ -45,23 +44,6 @@ def cycle(
     ]
     config = ScoreConfig(splits=evaluate.splits, boundary_tolerance=boundary_tolerance, quality=quality)
     return stages.score.fn(journeys, config, workspace, runtime)
-
-
-@flow(name="cycle-report")
-def cycle_report(
-    dataset: ArtifactRef,
-    segmenter: ArtifactRef,
-    generator: ArtifactRef,
-    evaluate: EvaluateConfig,
-    report: ReportConfig,
-    quality: QualityConfig = QUALITY,
-    workspace: Path = stages.WORKSPACE,
-    runtime: RuntimeConfig = stages.RUNTIME,
-) -> ArtifactRef:
-    """The cycle of some splits, and the report on it."""
-    models = dataset, segmenter, generator
-    scores = cycle.fn(*models, evaluate, quality=quality, workspace=workspace, runtime=runtime)
-    return stages.report.fn(scores, report, workspace, runtime)
 
 
 def _journey(

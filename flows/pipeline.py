@@ -8,6 +8,7 @@ from prefect import flow
 
 from flows import stages
 from flows.cycle import cycle
+from flows.dying import die_with_worker
 from segspade_core.config import GeneratorImportConfig, MinicitySource, RunConfig
 from storage.refs import ArtifactRef
 from tasks.importing import check_fits
@@ -15,7 +16,7 @@ from tasks.inputs import source_place
 from tasks.naming import name_results, run_name
 
 
-@flow(name="pipeline", flow_run_name=run_name)
+@flow(name="pipeline", flow_run_name=run_name, on_running=[die_with_worker])
 def pipeline(config: RunConfig, workspace: Path = stages.WORKSPACE) -> ArtifactRef:
     """Make everything that `config` asks for, and use what is made already. Returns the report.
 

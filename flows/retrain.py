@@ -10,6 +10,7 @@ from prefect.states import Completed
 
 from flows import stages
 from flows.cycle import cycle
+from flows.dying import die_with_worker
 from flows.pipeline import dataset_of, imported_generator
 from segspade_core.config import RunConfig, SegmentConfig
 from storage.refs import ArtifactRef
@@ -28,7 +29,7 @@ from tasks.production import (
 from tasks.stage import tell
 
 
-@flow(name="retrain", flow_run_name=run_name)
+@flow(name="retrain", flow_run_name=run_name, on_running=[die_with_worker])
 def retrain(config: RunConfig, workspace: Path = stages.WORKSPACE) -> Any:
     """Renew the segmenter in use from what the source holds today. Returns the report on what is in use.
 

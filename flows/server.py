@@ -18,7 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -33,6 +33,8 @@ _COMMAND = [sys.executable, "-m", "flows.server_process"]
 
 # servers that outlive this process on purpose: Python warns of a child that is forgotten while it runs
 _started: list[subprocess.Popen[bytes]] = []
+# never left: see `joining`
+_joined = ExitStack()
 
 
 class ServerFailed(RuntimeError):
@@ -107,6 +109,11 @@ def serving(
             yield server
         finally:
             os.environ.pop("PREFECT_API_URL", None)
+
+
+def joining(workspace: Path, say: Callable[[str], None]) -> ServerRecord:
+    """As `serving`, for as long as this process lives, and whatever program it becomes."""
+    return _joined.enter_context(serving(workspace, say, verbose=True))
 
 
 def find_server(workspace: Path) -> ServerRecord | None:

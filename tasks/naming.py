@@ -26,3 +26,11 @@ def run_name() -> str:
     settings = config if isinstance(config, dict) else config.model_dump(mode="json")
     digest = artifact_key("run", 0, {**settings, "runtime": None}, {})
     return f"{flow_run.flow_name} {settings['name']} {digest[:4]}"
+
+
+def batch_name() -> str:
+    """What a batch run is called: its flow, and what goes through which models."""
+    what = flow_run.parameters["what"]
+    asked = what if isinstance(what, dict) else what.model_dump(mode="json")
+    words = [str(value) for value in asked.values() if isinstance(value, str)]
+    return " ".join([str(flow_run.flow_name), *words])
