@@ -37,7 +37,7 @@ def find_judges(config: QualityConfig) -> tuple[dict[str, Any], dict[str, Path]]
 
 
 def judges_of(plan: Plan) -> Judges:
-    """All of them, on the device that the plan's runtime asks for. Hold `device_turn` meanwhile."""
+    """All of them, on the device that the plan's runtime asks for. Hold `accelerator_turn` meanwhile."""
     from segspade_core.metrics.painting import Judges
 
     segmenter, device = segmenter_of(plan.workspace, plan.input("segmenter"), plan.runtime)

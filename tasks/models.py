@@ -1,4 +1,4 @@
-"""Models out of artifacts, loaded once a process, and one at a time on the device.
+"""Models out of artifacts, loaded once a process.
 
 torch takes seconds to import, so it is imported when a model is: a run that makes nothing needs none.
 """
@@ -21,17 +21,7 @@ if TYPE_CHECKING:
     from segspade_core.segmentation import Segmenter
     from segspade_core.spade import Painter, SpadeGenerator, StyleEncoder
 
-_turn = threading.Lock()
 _loading = threading.Lock()
-
-
-def device_turn() -> threading.Lock:
-    """Hold it while a model computes, one at a time in a process.
-
-    torch uses every core for one batch: two at once would get in each other's way, and share a GPU's memory.
-    A function and no lock, since Dask sends a task with the globals it uses, and a lock cannot be sent.
-    """
-    return _turn
 
 
 def segmenter_of(workspace: Path, ref: ArtifactRef, runtime: RuntimeConfig) -> tuple[Segmenter, torch.device]:

@@ -19,8 +19,9 @@ from storage.arrays import SplitArray
 from storage.files import put_bytes
 from storage.refs import ArtifactRef
 from storage.tables import write_table
+from tasks.accelerator import accelerator_turn
 from tasks.judges import find_judges, judges_of
-from tasks.models import device_name, device_turn
+from tasks.models import device_name
 from tasks.plan import Part, Plan, StoredPart, marker, part_is_made, parts_of
 from tasks.splits import has_labels, open_input, read_rows
 from tasks.stage import map_parts, stage_task
@@ -148,7 +149,7 @@ def _look(plan: Plan, part: Part, ids: Sequence[str]) -> bytes:
         for name in PAINTINGS
         if f"{part.split}.{name}" in plan.inputs
     }
-    with device_turn():
+    with accelerator_turn(plan.runtime):
         return look(part.split, ids, photographs, paintings, judges_of(plan)).to_bytes()
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from segspade_core.config import RuntimeConfig, SegmentConfig
 from storage.arrays import write_shard
 from storage.refs import ArtifactRef
-from tasks.models import device_name, device_turn, segmenter_of
+from tasks.accelerator import accelerator_turn
+from tasks.models import device_name, segmenter_of
 from tasks.plan import Part, Plan, StoredPart, part_is_made
 from tasks.splits import begin_split, open_input
 from tasks.stage import map_parts, stage_task
@@ -57,7 +58,7 @@ def segment_part(plan: Plan, part: Part) -> StoredPart:
         model, device = segmenter_of(plan.workspace, plan.input("segmenter"), plan.runtime)
         arrays = open_input(plan.workspace, plan.input("images"), part.split, "image")
         images = arrays["image"][part.start : part.stop]
-        with device_turn():
+        with accelerator_turn(plan.runtime):
             label_ids = predict(model, images, device)
         write_shard(plan.staging / part.array, part.shard, {"label_ids": label_ids})
     return StoredPart(plan=plan, part=part)

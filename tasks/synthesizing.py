@@ -10,7 +10,8 @@ import numpy as np
 from segspade_core.config import RuntimeConfig, SynthesizeConfig
 from storage.arrays import write_shard
 from storage.refs import ArtifactRef
-from tasks.models import device_name, device_turn, generator_architecture, painting_models
+from tasks.accelerator import accelerator_turn
+from tasks.models import device_name, generator_architecture, painting_models
 from tasks.plan import Part, Plan, StoredPart, part_is_made
 from tasks.splits import begin_split, names_of, open_input, photograph_of, read_rows
 from tasks.stage import map_parts, stage_task
@@ -77,7 +78,7 @@ def synthesize_part(plan: Plan, part: Part) -> StoredPart:
             len(part),
             _style_photograph(plan),
         )
-        with device_turn():
+        with accelerator_turn(plan.runtime):
             images = paint(models.painter, label_ids, instance_ids, codes)
         write_shard(plan.staging / part.array, part.shard, {"image": images})
     return StoredPart(plan=plan, part=part)

@@ -16,6 +16,7 @@ from prefect import task
 from segspade_core.config import GeneratorConfig, RuntimeConfig, SegmenterConfig
 from storage.files import sha256_file
 from storage.refs import ArtifactRef
+from tasks.accelerator import accelerator_slot
 from tasks.failures import TrainingEnded, failure_of
 from tasks.inputs import segmenter_weights, vgg19_file
 from tasks.plan import Plan
@@ -102,7 +103,11 @@ def train(plan: Plan, work: Work) -> dict[str, Any]:
         TrainingDiverged: a loss was not finite any more.
         TrainingEnded: the child ended otherwise; the message has the end of what it wrote.
     """
-    with _child(plan, work) as process, progress(plan.stage, 1, "step") as bar:
+    with (
+        accelerator_slot(plan.runtime),
+        _child(plan, work) as process,
+        progress(plan.stage, 1, "step") as bar,
+    ):
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(plan.model_dump_json())

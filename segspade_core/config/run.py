@@ -34,6 +34,12 @@ class RuntimeConfig(Frozen):
     runner: Literal["threads", "dask"] = "threads"
     dask_address: str | None = Field(None, description="an existing Dask scheduler; none starts a local one")
     checkpoint_every_steps: int = Field(200, ge=1)
+    accelerator_limit: str = Field(
+        "auto",
+        min_length=1,
+        description="concurrency limit of the Prefect server that a model holds a slot of while it trains or "
+        "predicts: 'auto' is 'gpu' on a GPU and none on the CPU; 'none', or a name",
+    )
     processes: int = Field(
         1, ge=0, description="that train a generator together, sums in another order; 0 = one per CUDA device"
     )
