@@ -4,6 +4,7 @@ painted images against the photographs of the same frames."""
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from tasks.accelerator import accelerator_turn
 from tasks.judges import find_judges, judges_of
 from tasks.models import device_name
 from tasks.plan import Part, Plan, StoredPart, marker, part_is_made, parts_of
+from tasks.runners import sum_parts
 from tasks.splits import has_labels, open_input, read_rows
 from tasks.stage import map_parts, stage_task
 
@@ -110,7 +112,7 @@ def score(plan: Plan) -> dict[str, Any]:
     counts = {split: len(_maps(plan, split, "predicted")) for split in splits}
     parts = parts_of(counts)
     map_parts(score_part, plan, parts)
-    tally = sum((Tally.from_json(marker(plan, part).read_bytes()) for part in parts), Tally())
+    tally = sum_parts(plan.runtime, [marker(plan, part) for part in parts], _read_tally, operator.add)
     scores = summarise(tally, plan.config["boundary_tolerance"])
     painting = _painting_scores(plan, parts)
     content = json.dumps(scores.summary | {"painting": painting.summary}, indent=2, allow_nan=False) + "\n"
@@ -137,6 +139,10 @@ def score_part(plan: Plan, part: Part) -> StoredPart:
         put_bytes(_looks_file(plan, part), _look(plan, part, ids))
         put_bytes(marker(plan, part), tally.to_json().encode())
     return StoredPart(plan=plan, part=part)
+
+
+def _read_tally(path: Path) -> Tally:
+    return Tally.from_json(path.read_bytes())
 
 
 def _look(plan: Plan, part: Part, ids: Sequence[str]) -> bytes:

@@ -137,7 +137,7 @@ def map_parts(part_task: Any, plan: Plan, parts: Sequence[Part], **columns: Sequ
         return []
     arguments = {"plan": unmapped(plan), "part": list(parts), **columns}
     total = sum(len(part) for part in parts)
-    with progress(plan.stage, total) as bar, runner_of(plan.runtime) as runner:
+    with progress(plan.stage, total) as bar, runner_of(plan.runtime, plan.workspace) as runner:
         futures = list(runner.map(part_task, arguments))
         sizes = {id(future): len(part) for future, part in zip(futures, parts, strict=True)}
         for future in as_completed(futures):
