@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from flows.cli import aliases, artifacts, doctor, journey, service, stage_commands
+from flows.cli import aliases, artifacts, doctor, journey, service, stage_commands, tidying
 
 app = typer.Typer(
     name="segspade",
@@ -28,7 +28,7 @@ for command in (
     stage_commands.report,
 ):
     app.command(rich_help_panel="One stage")(command)
-for command in (service.deploy, service.worker):
+for command in (service.deploy, service.worker, tidying.tidy):
     app.command(rich_help_panel="By itself")(command)
 app.command(rich_help_panel="What there is")(artifacts.export)
 app.command(rich_help_panel="What there is")(doctor.doctor)

@@ -117,6 +117,18 @@ def started(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     return start
 
 
+@pytest.fixture(scope="session")
+def command() -> list[str]:
+    """What starts `segspade`."""
+    return COMMAND
+
+
+@pytest.fixture(scope="session")
+def command_environment() -> dict[str, str]:
+    """Of a command that uses the workspace's own server."""
+    return environment(None)
+
+
 def data_digests(workspace: Path) -> dict[str, str]:
     """Path → sha256 of every committed file but the reports, which show seconds."""
     from storage.store import Store

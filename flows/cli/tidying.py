@@ -1,0 +1,114 @@
+"""`segspade tidy`: what Prefect keeps of runs that ended long ago."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from flows.cli.artifacts import human_bytes
+from flows.cli.errors import reporting_errors
+from flows.cli.options import WORKSPACE, JsonOption, WorkspaceOption, existing_workspace, print_json
+from segspade_core.errors import InputError
+
+if TYPE_CHECKING:
+    from flows.tidying import Leftovers
+
+_HOURS = {"h": 1, "d": 24, "w": 7 * 24}
+
+
+def tidy(
+    older_than: Annotated[
+        str, typer.Option(metavar="AGE", help="what ended longer ago, such as 12h, 30d or 8w")
+    ] = "30d",
+    keep_last: Annotated[int, typer.Option(min=0, help="runs of each flow that stay, however old")] = 20,
+    yes: Annotated[bool, typer.Option("--yes", help="delete what is listed; without it, only list")] = False,
+    workspace: WorkspaceOption = WORKSPACE,
+    json: JsonOption = False,
+) -> None:
+    """Old runs on the Prefect server, with their tasks, logs and panels, and Prefect's result files.
+
+    Artifacts are never touched: `segspade artifacts gc` is for those.
+    """
+    with reporting_errors():
+        age = parse_age(older_than)
+        place = existing_workspace(workspace).absolute()
+        before = _moment(age, older_than)
+        from flows.server import serving
+
+        console = Console(stderr=True, highlight=False)
+        with serving(place, console.print) as server:
+            from flows.tidying import find_leftovers
+
+            shared = not server.pid
+            leftovers = find_leftovers(place, before, keep_last, shared)
+            if yes:
+                leftovers = _delete(leftovers, console)
+        if json:
+            _print_json(leftovers, yes)
+            return
+        if leftovers.histories or leftovers.results:
+            Console().print(_table(leftovers, yes, place if shared else None))
+        end = "; --yes deletes them" if not yes and (leftovers.runs or leftovers.results) else ""
+        files = f"{len(leftovers.results)} result files, {human_bytes(leftovers.bytes)}"
+        console.print(f"{leftovers.runs} runs, {files}{end}", soft_wrap=True)
+
+
+def parse_age(text: str) -> timedelta:
+    """A whole number of hours, days or weeks.
+
+    Raises:
+        InputError: it is none.
+    """
+    match = re.fullmatch(r"(\d+)([hdw])", text, flags=re.ASCII)
+    if match is None:
+        raise InputError(f"--older-than {text}: not a number of hours, days or weeks, such as 12h, 30d or 8w")
+    try:
+        return timedelta(hours=int(match[1]) * _HOURS[match[2]])
+    except (OverflowError, ValueError) as error:
+        raise InputError(f"--older-than {text}: longer ago than there are dates") from error
+
+
+def _moment(age: timedelta, text: str) -> datetime:
+    try:
+        return datetime.now(UTC) - age
+    except OverflowError as error:
+        raise InputError(f"--older-than {text}: longer ago than there are dates") from error
+
+
+def _delete(leftovers: Leftovers, console: Console) -> Leftovers:
+    from flows.tidying import delete_leftovers
+
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("deleting", total=leftovers.runs)
+        return delete_leftovers(leftovers, lambda: progress.advance(bar))
+
+
+def _table(leftovers: Leftovers, deleted: bool, only: Path | None) -> Table:
+    did = "deleted" if deleted else "would delete"
+    table = Table("what", box=box.SIMPLE_HEAD)
+    for column in (did, "stay", "size"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for history in leftovers.histories:
+        table.add_row(f"runs of {history.flow}", str(len(history.old)), str(history.stay), "")
+    table.add_row("result files", str(len(leftovers.results)), "", human_bytes(leftovers.bytes))
+    if only is not None:
+        table.caption = f"of PREFECT_API_URL's runs, those in {only}"
+        table.caption_justify = "left"
+    return table
+
+
+def _print_json(leftovers: Leftovers, deleted: bool) -> None:
+    runs = [
+        {"flow": history.flow, "old": len(history.old), "stay": history.stay}
+        for history in leftovers.histories
+    ]
+    results = {"files": len(leftovers.results), "bytes": leftovers.bytes}
+    print_json({"deleted": deleted, "before": leftovers.before.isoformat(), "runs": runs, "results": results})
