@@ -14,6 +14,7 @@ from storage.refs import ArtifactRef
 from tasks.importing import check_fits
 from tasks.inputs import source_place
 from tasks.naming import name_results, run_name
+from tasks.synthesizing import check_paint
 
 
 @flow(name="pipeline", flow_run_name=run_name, on_running=[die_with_worker])
@@ -26,6 +27,7 @@ def pipeline(config: RunConfig, workspace: Path = stages.WORKSPACE) -> ArtifactR
     imported = imported_generator(config, workspace)
     dataset = dataset_of(config, workspace)
     statistics = stages.describe.fn(dataset, workspace, runtime)
+    check_paint(workspace, dataset, imported or config.generator, config.evaluate.paint)
     segmenter = stages.train_segmenter.fn(dataset, config.segmenter, workspace, runtime)
     generator = imported or stages.train_generator.fn(dataset, config.generator, workspace, runtime)
     scores = cycle.fn(

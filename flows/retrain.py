@@ -27,6 +27,7 @@ from tasks.production import (
     trained_on,
 )
 from tasks.stage import tell
+from tasks.synthesizing import check_paint
 
 
 @flow(name="retrain", flow_run_name=run_name, on_running=[die_with_worker])
@@ -41,6 +42,7 @@ def retrain(config: RunConfig, workspace: Path = stages.WORKSPACE) -> Any:
     dataset = dataset_of(config, workspace)
     statistics = stages.describe.fn(dataset, workspace, config.runtime)
     name_results(workspace, config.name, [dataset, statistics])
+    check_paint(workspace, dataset, imported or config.generator, config.evaluate.paint)
     candidate = candidate_of(workspace, dataset, config)
     outcome = reason_to_rest(candidate) or _contest(candidate, dataset, statistics)
     tell(outcome.reason)

@@ -80,7 +80,7 @@ def _assumptions(about: dict[str, Any]) -> str:
     taken = ", ".join(f"{name} {json.dumps(value)}" for name, value in about["assumed"].items())
     return (
         f"{about['source']}: its shapes leave open what is taken as {taken}; if it was trained otherwise, "
-        f"say so in the settings of the import, such as --set {next(iter(about['assumed']))}=..."
+        f"say so in the settings of the import: {' '.join(f'--set {name}=…' for name in about['assumed'])}"
     )
 
 

@@ -65,6 +65,8 @@ def generator_weights(weights: str) -> Path | None:
     path = Path(weights).expanduser()
     if path.is_dir():
         raise InputError(f"{weights}: is a folder; give the file of weights in it, such as latest_net_G.pth")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{weights}: not an ordinary file; give a file of weights")
     if not path.is_file():
         raise InputError(
             f"{weights}: no such file; generator.weights is 'shipped:minicity' or a file. The published "

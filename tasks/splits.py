@@ -75,13 +75,17 @@ def photograph_of(workspace: Path, ref: ArtifactRef, sample_id: str) -> np.ndarr
     """
     store = Store(workspace)
     datasets = [at for at in store.lineage(ref) if at.kind == "dataset" and store.exists(at)]
+    some: list[str] = []
     for dataset in datasets:
         for table in sorted(store.path(dataset).glob("*.samples.parquet")):
             split = table.name.removesuffix(".samples.parquet")
-            found = read_rows(workspace, dataset, split)["id"].to_numpy() == sample_id
+            ids = read_rows(workspace, dataset, split)["id"]
+            some = some or ids.astype(str).tolist()[:3]
+            found = ids.to_numpy() == sample_id
             if found.any():
                 index = int(found.argmax())
                 image = open_input(workspace, dataset, split, "image")["image"][index : index + 1]
                 return np.asarray(image[0])
     where = ", ".join(map(str, datasets)) or f"what {ref} was made from"
-    raise InputError(f"no photograph '{sample_id}' in {where}; `segspade export` lists the ids of a dataset")
+    others = f"; there are {', '.join(some)}, …" if some else ""
+    raise InputError(f"no photograph '{sample_id}' in {where}{others}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from segspade_core.config import RuntimeConfig, SynthesizeConfig
+from segspade_core.config import GeneratorConfig, PaintConfig, RuntimeConfig, SynthesizeConfig
 from storage.arrays import write_shard
 from storage.refs import ArtifactRef
 from tasks.accelerator import accelerator_turn
@@ -36,6 +36,41 @@ def plan_synthesize(
         inputs={"generator": str(generator), "label_maps": str(label_maps)},
         runtime=runtime or RuntimeConfig(),
     )
+
+
+def check_paint(
+    workspace: Path,
+    dataset: ArtifactRef,
+    generator: ArtifactRef | GeneratorConfig,
+    paint: PaintConfig,
+) -> None:
+    """See that what will be asked of a generator can be had, before one is trained for days.
+
+    Args:
+        generator: one that is there, or how it will be trained on `dataset`.
+
+    Raises:
+        InputError: it will not know the style, city or time of day, or there is no such photograph.
+    """
+    if paint.style == "mean" and paint.city is None and paint.time_of_day is None:
+        return
+    from segspade_core.spade import check_steering
+
+    if isinstance(generator, ArtifactRef):
+        architecture = generator_architecture(workspace, generator)
+    else:
+        rows = read_rows(workspace, dataset, "train")
+        cities, times = (
+            tuple(sorted({name for name in names_of(rows[condition]) if name is not None}))
+            if condition in generator.conditions
+            else ()
+            for condition in ("city", "time_of_day")
+        )
+        architecture = generator.generator.model_copy(update={"cities": cities, "times_of_day": times})
+    check_steering(architecture, paint)
+    kind, _, sample_id = paint.style.partition(":")
+    if kind == "image":
+        photograph_of(workspace, dataset, sample_id)
 
 
 def synthesize(plan: Plan) -> dict[str, Any]:

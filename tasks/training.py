@@ -87,7 +87,8 @@ def _vgg19_or_none() -> str:
     reason = vgg19_problem()
     if reason is None:
         return "imagenet"
-    say(f"the perceptual loss is off: {reason}")
+    # one line: it is no failure, and the run goes on
+    say(f"the perceptual loss is off: {reason.splitlines()[0].partition('; ')[0].partition('. ')[0]}")
     return "none"
 
 

@@ -34,6 +34,8 @@ StageSetOption = Annotated[
 ]
 
 Model = TypeVar("Model", bound=BaseModel)
+OPTIONS = "options"  # where settings came from that were not written down anywhere
+_TAGS = ("path", "minicity", "train", "import", "patch", "unet", "encoder")
 
 
 def load_run_config(path: Path, settings: Sequence[str]) -> RunConfig:
@@ -58,7 +60,8 @@ def load_run_config(path: Path, settings: Sequence[str]) -> RunConfig:
 
 def read_settings(model: type[Model], settings: Sequence[str] | None, **fixed: Any) -> Model:
     """A stage's config from KEY=VALUE settings and `fixed` values alone; the rest has its default."""
-    return _validate(model, {**_with_settings({}, settings or []), **fixed}, "--set")
+    typed = {setting.partition("=")[0] for setting in settings or []}
+    return _validate(model, {**_with_settings({}, settings or []), **fixed}, "", typed)
 
 
 def config_of_options(model: type[Model], **values: Any) -> Model:
@@ -67,7 +70,7 @@ def config_of_options(model: type[Model], **values: Any) -> Model:
     Raises:
         InputError: a value is out of range; says which option.
     """
-    return _validate(model, values, "options")
+    return _validate(model, values, OPTIONS)
 
 
 def parse_splits(names: Sequence[str]) -> tuple[Split, ...]:
@@ -157,18 +160,29 @@ def validation_message(error: ValidationError, where: str, typed: Collection[str
             continue
         # the tag of a union's member says nothing to who wrote the file
         place = ".".join(
-            str(part)
-            for part in problem["loc"]
-            if part not in ("path", "minicity", "train", "import") or part == problem["loc"][-1]
+            str(part) for part in problem["loc"] if part not in _TAGS or part == problem["loc"][-1]
         )
         given = problem["input"]
         shown = f" (given: {given!r})" if not isinstance(given, dict) else ""
         what = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             what = "there is no such setting"
-        source = "--set" if place in typed else where
-        lines.append(f"{source}: {place + ': ' if place else ''}{what}{shown}")
+        elif problem["type"] == "tuple_type":
+            what, shown = f"a list is wanted: [{given}]", ""
+        elif problem["type"] == "union_tag_invalid":
+            context = problem.get("ctx", {})
+            place += f".{context['discriminator'].strip(chr(39))}"
+            what, shown = f"there are {context['expected_tags']}", f" (given: {context['tag']!r})"
+        lines.append(f"{_source(where, place, typed)}{what}{shown}")
     return "\n".join(lines)
+
+
+def _source(where: str, place: str, typed: Collection[str]) -> str:
+    """Where a setting was written: the option, the file and the setting, or the setting alone."""
+    if where == OPTIONS:
+        return f"--{place.partition('.')[0].replace('_', '-')}: " if place else ""
+    source = "--set" if any(place == name or place.startswith(f"{name}.") for name in typed) else where
+    return ": ".join(part for part in (source, place) if part) + ": "
 
 
 def print_json(value: Any) -> None:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import (
-    Field,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
 from segspade_core.config.base import Frozen, ImageSize, Layout, Split
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    Field,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
 from segspade_core.config.base import Frozen, Split
 from segspade_core.config.data import IngestConfig, MinicitySource, PathSource
@@ -71,7 +68,26 @@ class RunConfig(Frozen):
         if "train" not in self.ingest.splits:
             raise ValueError("ingest.splits must hold 'train': the segmenter learns from it")
         self._check_size()
+        self._check_paint()
         return self
+
+    def _check_paint(self) -> None:
+        """As far as the config alone tells how a generator that is to be trained can paint."""
+        config, paint = self.generator, self.evaluate.paint
+        if isinstance(config, GeneratorImportConfig):
+            return
+        if paint.style != "mean" and not config.generator.style_dim:
+            raise ValueError(
+                f"evaluate.paint.style '{paint.style}': this generator will know no styles; leave it at "
+                "'mean', or set generator.generator.style_dim, such as 64"
+            )
+        for condition in ("city", "time_of_day"):
+            name = getattr(paint, condition)
+            if name is not None and condition not in config.conditions:
+                raise ValueError(
+                    f"evaluate.paint.{condition} '{name}': this generator will know no {condition}; add "
+                    f"{condition} to generator.conditions"
+                )
 
     def _check_size(self) -> None:
         """As far as the config alone tells what the generator can paint."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import (
-    Field,
-)
+from pydantic import AfterValidator, Field
 
 from segspade_core.config.base import Frozen, Split
 
@@ -20,13 +19,21 @@ class SegmentConfig(Frozen):
     limit: Limit = None
 
 
+def _check_style(style: str) -> str:
+    if re.fullmatch(r"mean|sample:\d{1,9}|image:.+", style) is None:
+        raise ValueError(
+            "a style is 'mean', 'sample:SEED' with a whole number, or 'image:ID' with that of a photograph"
+        )
+    return style
+
+
 class PaintConfig(Frozen):
     """How maps are painted."""
 
-    style: str = Field(
+    style: Annotated[str, AfterValidator(_check_style)] = Field(
         "mean",
-        pattern=r"^(mean|sample:\d{1,9}|image:.+)$",
         description="'mean', 'sample:<seed>', or 'image:<id>': the style of a photograph of the dataset",
+        examples=["mean", "sample:7"],
     )
     city: str | None = Field(None, description="none: each frame's own, where the generator knows it")
     time_of_day: str | None = Field(None, description="none: each frame's own, where the generator knows it")

@@ -36,8 +36,8 @@ def error_of(*arguments: str | Path) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("minicity", "out", "--size", "25x"), "error: options: size: size '25x' is not HEIGHTxWIDTH"),
-        (("minicity", "out", "--train", "-1"), "options: train: Input should be greater than or equal to 0"),
+        (("minicity", "out", "--size", "25x"), "error: --size: size '25x' is not HEIGHTxWIDTH"),
+        (("minicity", "out", "--train", "-1"), "--train: Input should be greater than or equal to 0"),
         (("run", "nothing.yaml"), "error: nothing.yaml: cannot be read (No such file or directory)"),
         (
             ("score", "a", "b", "c", "--split", "vall"),
@@ -60,7 +60,21 @@ def error_of(*arguments: str | Path) -> tuple[int, str]:
             "--set: epoch: there is no such setting",
         ),
         (("train-segmenter", "abcd", "--set", "epochs", "-w", "."), "--set epochs: not KEY=VALUE, such as"),
-        (("ingest", ".", "--layout", "kitti", "--size", "32x64"), "options: layout: Input should be"),
+        (("ingest", ".", "--layout", "kitti", "--size", "32x64"), "--layout: Input should be"),
+        (
+            ("train-generator", "abcd", "--set", "conditions=city", "-w", "."),
+            "error: --set: conditions: a list is wanted: [city]",
+        ),
+        (
+            ("train-generator", "abcd", "--set", "discriminator.kind=gan", "-w", "."),
+            "error: --set: discriminator.kind: there are 'patch', 'unet', 'encoder' (given: 'gan')",
+        ),
+        (
+            ("train-generator", "abcd", "--set", "discriminator={kind: unet, layers: 3}", "-w", "."),
+            "error: --set: discriminator.layers: there is no such setting",
+        ),
+        (("import-generator", "", "-w", "."), "error: weights: String should have at least 1 character"),
+        (("import-generator", "/dev/null", "-w", "."), "error: /dev/null: not an ordinary file; give a file"),
         (("demo", "--wrokspace", "x"), "No such option: --wrokspace"),
         (("dmeo",), "No such command 'dmeo'"),
         (("run", CITYSCAPES), "error: data/cityscapes: there is no such file or folder; give the dataset's"),

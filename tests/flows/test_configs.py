@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def test_deployments_name_flows_that_are_there_and_parameters_that_fit() -> None
 
     document = yaml.safe_load(PREFECT.read_text())
     names = {deployment["name"] for deployment in document["deployments"]}
-    assert names == {"pipeline", "ingest", "segment-split", "synthesize-split", "cycle-report"}
+    assert names == {"pipeline", "retrain", "ingest", "segment-split", "synthesize-split", "cycle-report"}
     for deployment in document["deployments"]:
         module, _, name = deployment["entrypoint"].rpartition(".")
         flow = getattr(import_module(module), name)
@@ -92,4 +93,27 @@ def test_a_size_that_the_generator_cannot_paint_is_refused_by_the_config(
         "generator": {"kind": "import", "weights": "net.pth", **generator},
     }
     with pytest.raises(ValidationError, match=rf"ingest\.size 96x160 does not suit .* {message}"):
+        RunConfig.model_validate(run)
+
+
+@pytest.mark.parametrize(
+    ("paint", "message"),
+    [
+        (
+            {"style": "sample:3"},
+            "evaluate.paint.style 'sample:3': this generator will know no styles; leave",
+        ),
+        ({"city": "ulm"}, "evaluate.paint.city 'ulm': this generator will know no city; add city to"),
+        ({"style": "fancy"}, "a style is 'mean', 'sample:SEED' with a whole number, or 'image:ID' with"),
+    ],
+)
+def test_a_painting_that_the_config_rules_out_is_refused_by_it(paint: dict[str, str], message: str) -> None:
+    run = {
+        "name": "run",
+        "source": {"kind": "path", "path": "data"},
+        "ingest": {"layout": "camvid", "size": "128x256"},
+        "generator": {"kind": "train", "generator": {"upsamplings": 5}, "conditions": ["time_of_day"]},
+        "evaluate": {"paint": paint},
+    }
+    with pytest.raises(ValidationError, match=re.escape(message)):
         RunConfig.model_validate(run)

@@ -26,9 +26,12 @@ STEERED = GeneratorArchitecture(
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        (("--style", "median"), "error: options: style: String should match pattern"),
-        (("--method", "quick"), "error: options: method: Input should be 'fast' or 'dense'"),
-        (("--precision", "fp16"), "error: options: precision: Input should be 'fp32' or 'bf16'"),
+        (
+            ("--style", "median"),
+            "error: --style: a style is 'mean', 'sample:SEED' with a whole number",
+        ),
+        (("--method", "quick"), "error: --method: Input should be 'fast' or 'dense'"),
+        (("--precision", "fp16"), "error: --precision: Input should be 'fp32' or 'bf16'"),
     ],
 )
 def test_what_no_generator_can_do_is_refused_at_once(asked: tuple[str, str], message: str) -> None:
@@ -57,7 +60,7 @@ def test_what_this_generator_cannot_do_is_said(tmp_path: Path, prefect_api: str,
         (("--city", "ulm"), "city 'ulm': this generator knows no city; train one with `conditions: [city]`"),
         (
             ("--style", "image:nobody"),
-            f"no photograph 'nobody' in {dataset}; `segspade export` lists the ids",
+            f"no photograph 'nobody' in {dataset}; there are val000, val001, …",
         ),
     ):
         failed = segspade(*command, *asked, api=prefect_api)

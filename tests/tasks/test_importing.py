@@ -73,7 +73,8 @@ def test_a_published_file_becomes_an_artifact(
     assert about["assumed"] == {"instance_edges": True, "upsamplings": 6}
     assert told == [
         "latest_net_G.pth: its shapes leave open what is taken as instance_edges true, upsamplings 6; if it "
-        "was trained otherwise, say so in the settings of the import, such as --set instance_edges=..."
+        "was trained otherwise, say so in the settings of the import: --set instance_edges=… "
+        "--set upsamplings=…"
     ]
     for (name, entry), found in zip(
         network.state_dict().items(), load_generator(content).state_dict().values(), strict=True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ import pytest
 import torch
 from handmade import commit, maps, photographs, predictions
 
-from segspade_core.config import GeneratorArchitecture, SynthesizeConfig
+from segspade_core.config import GeneratorArchitecture, GeneratorConfig, PaintConfig, SynthesizeConfig
 from segspade_core.errors import InputError
 from segspade_core.spade import Painter, StyleEncoder, pack_generator
 from segspade_core.spade.generator import SpadeGenerator
@@ -22,7 +23,7 @@ from storage.arrays import open_split
 from storage.refs import ArtifactRef
 from tasks.splits import names_of, photograph_of
 from tasks.stage import making
-from tasks.synthesizing import plan_synthesize, synthesize
+from tasks.synthesizing import check_paint, plan_synthesize, synthesize
 
 COUNT = 18  # more than a shard
 # handmade: all are of city a; every third at dusk, the others by day, and of the last nobody knows
@@ -134,7 +135,7 @@ def test_predicted_maps_are_painted_in_the_style_of_their_dataset(
         ({"city": "ulm"}, "city 'ulm': this generator was trained on a, b; take one of them"),
         (
             {"style": "image:val007"},
-            "no photograph 'val007' in {dataset}; `segspade export` lists the ids of a dataset",
+            "no photograph 'val007' in {dataset}; there are train000, train001, train002, …",
         ),
     ],
 )
@@ -177,9 +178,7 @@ def test_a_photograph_is_found_by_its_id_in_any_split(workspace: Path, dataset: 
     np.testing.assert_array_equal(photograph_of(workspace, dataset, "val001"), photographs(3, 2)[1])
     np.testing.assert_array_equal(photograph_of(workspace, dataset, "train000"), photographs(1, COUNT)[0])
     alone = commit(workspace, "label_maps", splits={"train": {"label_ids": predictions(5, COUNT)}})
-    with pytest.raises(
-        InputError, match=rf"^no photograph 'x' in what {alone} was made from; `segspade export`"
-    ):
+    with pytest.raises(InputError, match=rf"^no photograph 'x' in what {alone} was made from$"):
         photograph_of(workspace, alone, "x")
 
 
@@ -191,3 +190,26 @@ def test_fast_and_dense_paint_the_same(models: tuple[SpadeGenerator, StyleEncode
     )
     assert np.abs(fast - dense).max() <= 1
     assert (fast != dense).mean() < 0.01
+
+
+def generator_config(**settings: Any) -> GeneratorConfig:
+    return GeneratorConfig.model_validate({"generator": {"style_dim": 4}, **settings})
+
+
+def test_what_a_generator_will_not_know_is_said_before_it_is_trained(
+    workspace: Path, dataset: ArtifactRef, generator: ArtifactRef
+) -> None:
+    """Fault: days of training, and then an error about the painting; another dataset's cities looked at."""
+    knows = generator_config(conditions=["city"])
+    for model in (knows, generator):
+        check_paint(workspace, dataset, model, PaintConfig(city="a"))
+        with pytest.raises(InputError, match=r"^city 'ulm': this generator was trained on a(, b)?; take one"):
+            check_paint(workspace, dataset, model, PaintConfig(city="ulm"))
+    with pytest.raises(InputError, match=r"^time_of_day 'day': this generator knows no time_of_day; train"):
+        check_paint(workspace, dataset, knows, PaintConfig(time_of_day="day"))
+    check_paint(workspace, dataset, knows, PaintConfig(style="image:val001"))
+    with pytest.raises(InputError, match=rf"^no photograph 'x' in {dataset}; there are train000, "):
+        check_paint(workspace, dataset, knows, PaintConfig(style="image:x"))
+    with pytest.raises(InputError, match=r"^style 'sample:1': this generator knows no styles"):
+        check_paint(workspace, dataset, GeneratorConfig(), PaintConfig(style="sample:1"))
+    check_paint(workspace, dataset, GeneratorConfig(), PaintConfig())
