@@ -54,7 +54,7 @@ def _contest(candidate: Candidate, dataset: ArtifactRef, statistics: ArtifactRef
     """Train a challenger, and let it and the segmenter in use read the same frames."""
     workspace, how, runtime = candidate.workspace, candidate.how, candidate.plan.runtime
     champion = candidate.champion
-    if champion is not None:
+    if champion is not None and trained_on(workspace, champion) != dataset:
         before = stages.describe.fn(trained_on(workspace, champion), workspace, runtime, show=False)
         drift = stages.drift.fn(before, statistics, how.drift, workspace, runtime)
         name_results(workspace, candidate.run, [drift])

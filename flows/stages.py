@@ -35,8 +35,15 @@ from tasks import (
     training,
 )
 from tasks.retrain_page import show_dataset, show_decision, show_drift
-from tasks.run_page import show_report, show_samples, show_scores
+from tasks.run_page import (
+    show_classes,
+    show_lineage,
+    show_report,
+    show_samples,
+    show_scores,
+)
 from tasks.stage import making, publish
+from tasks.training_page import show_training
 
 WORKSPACE = Path("workspace")
 RUNTIME = RuntimeConfig()
@@ -113,7 +120,9 @@ def train_segmenter(
     plan = training.plan_segmenter(workspace, dataset, config, runtime)
     with making(plan) as work:
         about = {} if work.is_done else training.train(plan, work)
-        return publish(plan, work, **about)
+        made = publish(plan, work, **about)
+    show_training(workspace, made)
+    return made
 
 
 @flow(name="train-generator")
@@ -127,7 +136,9 @@ def train_generator(
     plan = training.plan_generator(workspace, dataset, config, runtime)
     with making(plan) as work:
         about = {} if work.is_done else training.train(plan, work)
-        return publish(plan, work, **about)
+        made = publish(plan, work, **about)
+    show_training(workspace, made)
+    return made
 
 
 @flow(name="import-generator")
@@ -200,6 +211,7 @@ def score(
         about = {} if work.is_done else scoring.score(plan)
         made = publish(plan, work, **about)
     show_scores(workspace, made)
+    show_classes(workspace, made)
     return made
 
 
@@ -213,5 +225,6 @@ def report(
         about = {} if work.is_done else reporting.write_report(plan)
         made = publish(plan, work, **about)
     show_samples(workspace, scores)
+    show_lineage(workspace, made)
     show_report(workspace, made)
     return made

@@ -43,7 +43,8 @@ class Bar:
         self.description, self.total, self.unit = description, total, unit
         self.done = 0
         self._lock = threading.Lock()
-        self._told_s = 0.0
+        # what is over in a moment needs no page of its own
+        self._told_s = time.monotonic()
         self._artifact: object | None = None
         self._task = _screen.add(description, total, unit)
 
@@ -64,7 +65,8 @@ class Bar:
 
     def _tell_ui(self) -> None:
         now = time.monotonic()
-        if now - self._told_s < _UI_SECONDS and self.done < self.total:
+        ends = self.done >= self.total and self._artifact is not None
+        if now - self._told_s < _UI_SECONDS and not ends:
             return
         # who has not imported Prefect is in no run, and must not wait for seconds to learn that
         if "prefect" not in sys.modules:

@@ -5,14 +5,13 @@ As in `run_page`, keys stay the same from run to run, and outside of a flow run 
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 
 import pandas as pd
 from prefect.artifacts import create_markdown_artifact
 from prefect.context import FlowRunContext
 
-from segspade_core.figures.svg import on_paper
+from segspade_core.figures.svg import data_uri
 from segspade_core.labels import NAMES
 from segspade_core.metrics.statistics import IMAGE_MEASURES, label_columns
 from storage.refs import ArtifactRef
@@ -71,8 +70,7 @@ def show_drift(workspace: Path, drift: ArtifactRef) -> None:
     """The sentence and the plot."""
     if FlowRunContext.get() is None:
         return
-    drawing = on_paper((Store(workspace).path(drift) / FIGURE).read_text())
-    uri = "data:image/svg+xml;base64," + base64.b64encode(drawing.encode()).decode()
+    uri = data_uri((Store(workspace).path(drift) / FIGURE).read_text())
     sentence = sentence_on(read_drift(workspace, drift))
     create_markdown_artifact(
         key=DRIFT_KEY,
@@ -90,7 +88,7 @@ def show_decision(workspace: Path, decision: ArtifactRef) -> None:
     lines = [
         f"### {'Promoted' if verdict['promote'] else 'Kept'}",
         "",
-        f"{verdict['reason'][0].upper()}{verdict['reason'][1:]}.",
+        f"Both models on the same frames: {verdict['reason']}.",
         "",
         "| | model | score |",
         "|---|---|---:|",

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 from prefect.context import FlowRunContext
 
@@ -19,10 +20,12 @@ from segspade_core.figures.panels import URI_LIMIT_BYTES, sample_panel
 from segspade_core.metrics.painting_names import ABOUT, show
 from storage.refs import ArtifactRef
 from storage.store import Store
+from storage.tables import read_table
 from tasks.frames import journey_samples, read_summary
 from tasks.reporting import PAGE
 
 SCORES_KEY, PAINTING_KEY, SAMPLES_KEY, REPORT_KEY = "scores", "painting", "samples", "report"
+CLASSES_KEY, LINEAGE_KEY = "iou-per-class", "lineage"
 
 _COLUMNS = ("photo", "true", "predicted", "painted_predicted", "second")
 _CAPTIONS = ("photograph", "true map", "predicted map", "painted from it", "second map")
@@ -49,6 +52,46 @@ def show_scores(workspace: Path, scores: ArtifactRef) -> None:
             table=list(_painting_rows(painting)),
             description="\n\n".join([what, *(f"{note}." for note in told.left_out)]),
         )
+
+
+def show_classes(workspace: Path, scores: ArtifactRef) -> None:
+    """IoU of every class: a row a class, a column a split and comparison."""
+    if FlowRunContext.get() is None:
+        return
+    table = read_table(Store(workspace).path(scores) / "per_class.parquet")
+    there = table[(table["class_set"] == "ids") & ~table["absent"]]
+    wide = there.pivot_table("iou", index=["class_id", "name"], columns=["split", "comparison"], sort=False)
+    wide = wide.sort_index(level="class_id")
+    rows = [
+        {"class": name}
+        | {
+            f"{split}, {comparison.replace('_', ' ')}": "" if pd.isna(value) else f"{value:.1%}"
+            for (split, comparison), value in row.items()
+        }
+        for (_, name), row in wide.iterrows()
+    ]
+    create_table_artifact(key=CLASSES_KEY, table=rows, description=f"IoU per class, of scores `{scores}`")
+
+
+def show_lineage(workspace: Path, report: ArtifactRef) -> None:
+    """All that a report was made from, in the order it was made."""
+    if FlowRunContext.get() is None:
+        return
+    store = Store(workspace)
+    rows = []
+    for ref in store.lineage(report):
+        if store.exists(ref):
+            manifest = store.manifest(ref)
+            rows.append(
+                {
+                    "stage": manifest.stage,
+                    "artifact": str(ref),
+                    "made from": ", ".join(f"{name} {key}" for name, key in manifest.inputs.items()),
+                    "seconds": f"{manifest.seconds:.1f}",
+                    "made (UTC)": manifest.created[:19],
+                }
+            )
+    create_table_artifact(key=LINEAGE_KEY, table=rows, description=f"What `{report}` was made from")
 
 
 def show_samples(workspace: Path, scores: ArtifactRef) -> None:

@@ -163,9 +163,28 @@ def run_logger() -> Any:
 def publish(plan: Plan, work: Work, **about: Any) -> ArtifactRef:
     """Commit what was made, as a task. `about`: counts, metrics and device for the manifest."""
     commit(plan, work, **about)
-    if not work.is_done:
-        say_done(f"✓ {plan.stage}  {plan.ref}  {work.seconds:.1f} s")
+    if work.is_done:
+        run_logger().info("%s: %s is there", plan.stage, plan.ref)
+        return plan.ref
+    say_done(f"✓ {plan.stage}  {plan.ref}  {work.seconds:.1f} s")
+    run_logger().info("%s: made %s in %.1f s%s", plan.stage, plan.ref, work.seconds, _pace(work, about))
     return plan.ref
+
+
+def _pace(work: Work, about: dict[str, Any]) -> str:
+    """How many samples that was, and how many a second."""
+    count = sum((about.get("counts") or {}).values())
+    return f", {count:,} samples, {count / work.seconds:.3g} a second" if count and work.seconds else ""
+
+
+class _NoTaskEnds(logging.Filter):
+    """Leaves out Prefect's line at the end of every task: its page shows that, and a split has thousands."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith("Finished in state")
+
+
+logging.getLogger("prefect.task_runs").addFilter(_NoTaskEnds())
 
 
 # never tried again within a run: a commit that was cut short is taken back by the next writer alone

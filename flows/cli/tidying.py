@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -55,10 +54,12 @@ def tidy(
             _print_json(leftovers, yes)
             return
         if leftovers.histories or leftovers.results:
-            Console().print(_table(leftovers, yes, place if shared else None))
+            Console().print(_table(leftovers, yes))
+        if shared:
+            console.print(f"of the runs on this server, those in {place} alone", soft_wrap=True)
+        runs, files = _count(leftovers.runs, "run"), _count(len(leftovers.results), "result file")
         end = "; --yes deletes them" if not yes and (leftovers.runs or leftovers.results) else ""
-        files = f"{len(leftovers.results)} result files, {human_bytes(leftovers.bytes)}"
-        console.print(f"{leftovers.runs} runs, {files}{end}", soft_wrap=True)
+        console.print(f"{runs}, {files}, {human_bytes(leftovers.bytes)}{end}", soft_wrap=True)
 
 
 def parse_age(text: str) -> timedelta:
@@ -91,7 +92,7 @@ def _delete(leftovers: Leftovers, console: Console) -> Leftovers:
         return delete_leftovers(leftovers, lambda: progress.advance(bar))
 
 
-def _table(leftovers: Leftovers, deleted: bool, only: Path | None) -> Table:
+def _table(leftovers: Leftovers, deleted: bool) -> Table:
     did = "deleted" if deleted else "would delete"
     table = Table("what", box=box.SIMPLE_HEAD)
     for column in (did, "stay", "size"):
@@ -99,10 +100,11 @@ def _table(leftovers: Leftovers, deleted: bool, only: Path | None) -> Table:
     for history in leftovers.histories:
         table.add_row(f"runs of {history.flow}", str(len(history.old)), str(history.stay), "")
     table.add_row("result files", str(len(leftovers.results)), "", human_bytes(leftovers.bytes))
-    if only is not None:
-        table.caption = f"of PREFECT_API_URL's runs, those in {only}"
-        table.caption_justify = "left"
     return table
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _print_json(leftovers: Leftovers, deleted: bool) -> None:

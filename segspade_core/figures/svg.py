@@ -6,6 +6,7 @@ the same bytes.
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Sequence
 from html import escape
@@ -65,8 +66,8 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
     return [round(at * step, 12) for at in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def on_paper(drawing: str) -> str:
-    """A drawing that brings its own colours: for where it is shown as an image, on a page of any colour."""
-    return drawing.replace("<svg ", '<svg style="color:#1f2328;background:#fff;padding:8px" ', 1).replace(
-        "<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1
-    )
+def data_uri(drawing: str) -> str:
+    """The address of a drawing that is shown as an image, in colours of its own: on a page of any colour."""
+    attributes = 'xmlns="http://www.w3.org/2000/svg" style="color:#1f2328;background:#fff;padding:8px"'
+    alone = drawing.replace("<svg ", f"<svg {attributes} ", 1)
+    return "data:image/svg+xml;base64," + base64.b64encode(alone.encode()).decode()

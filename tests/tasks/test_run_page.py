@@ -8,6 +8,8 @@ import pytest
 
 from segspade_core.config import ReportConfig, ScoreConfig
 from storage.refs import ArtifactRef
+from storage.store import Store
+from storage.tables import read_table
 from tasks import run_page
 from tasks.reporting import plan_report, write_report
 from tasks.scoring import plan_score, score
@@ -113,3 +115,39 @@ def test_nothing_happens_outside_of_a_run(
     run_page.show_samples(hand_made.workspace, scores)
     run_page.show_report(hand_made.workspace, scores)
     assert shown == []
+
+
+@pytest.mark.usefixtures("in_a_run")
+def test_iou_is_a_row_a_class_that_occurs_and_a_column_a_comparison(
+    hand_made: Any, scores: ArtifactRef, shown: list[dict[str, Any]]
+) -> None:
+    """Fault: classes in the order of their names, absent ones as 0, columns in each other's place."""
+    run_page.show_classes(hand_made.workspace, scores)
+    (table,) = shown
+    assert table["key"] == "iou-per-class"
+    assert [row["class"] for row in table["table"]] == ["road", "building", "vegetation", "sky", "car"]
+    per_class = read_table(Store(hand_made.workspace).path(scores) / "per_class.parquet")
+    wanted = per_class[
+        (per_class["name"] == "sky")
+        & (per_class["class_set"] == "ids")
+        & (per_class["comparison"] == "cycle")
+        & (per_class["split"] == "train")
+    ]["iou"].item()
+    assert table["table"][3]["train, cycle"] == f"{wanted:.1%}"
+    assert set(table["table"][0]) == {
+        "class",
+        *(f"train, {name}" for name in ("segmenter", "painted true", "painted predicted", "cycle")),
+        "test, cycle",
+    }
+
+
+@pytest.mark.usefixtures("in_a_run")
+def test_lineage_is_a_row_an_artifact_in_the_order_they_were_made(
+    hand_made: Any, scores: ArtifactRef, shown: list[dict[str, Any]]
+) -> None:
+    run_page.show_lineage(hand_made.workspace, scores)
+    (table,) = shown
+    store = Store(hand_made.workspace)
+    assert [row["artifact"] for row in table["table"]] == [str(ref) for ref in store.lineage(scores)]
+    assert table["table"][-1]["stage"] == "score"
+    assert f"dataset {hand_made.journeys[0].dataset}" in table["table"][-1]["made from"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -182,3 +183,14 @@ def test_the_cache_tells_stages_configs_parts_and_workspaces_apart(
     assert len(set(keys)) == len(keys)
     monkeypatch.chdir(tmp_path)
     assert of(plan_of(Path("workspace"))) == of(plan)
+
+
+def test_logs_leave_out_the_end_of_every_task() -> None:
+    """Fault: a thousand lines of Prefect's hide the ten that say what happened."""
+    logger = logging.getLogger("prefect.task_runs")
+
+    def passes(message: str, *arguments: object) -> bool:
+        return bool(logger.filter(logging.LogRecord("x", logging.INFO, "x", 1, message, arguments, None)))
+
+    assert not passes("Finished in state %s", "Completed()")
+    assert passes("epoch 3 of 5")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def test_an_epoch_is_a_table_its_speed_and_a_panel(
         clock[0] += 2
         page.count_step()
     assert page.rate == pytest.approx(1.5)
-    page.show_epoch({**EPOCH, "panel": None})
+    page.show_epoch({**EPOCH, "epoch": 5, "panel": None})
     assert "panel" not in shown[1]["markdown"]
     assert shown[1]["markdown"].endswith("| feature matching | 1.235e+04 |")
 
@@ -91,3 +92,32 @@ def test_outside_of_a_run_nothing_is_shown(
     page.count_step()
     page.show_epoch(EPOCH)
     assert not shown
+
+
+def test_epochs_that_fly_by_are_thinned_and_the_last_is_shown(
+    plan: Plan, clock: list[float], shown: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault: a version a second crowds the run's timeline; the last one is among those left out."""
+    monkeypatch.setattr(training_page.TaskRunContext, "get", lambda: object())
+    page = training_page.TrainingPage(plan)
+    for epoch in range(1, 31):
+        clock[0] += 3
+        page.show_epoch({**EPOCH, "epoch": epoch, "epochs": 30})
+    told = [int(fields["description"].split("epoch ")[1].split()[0]) for fields in shown]
+    assert told == [1, 5, 9, 13, 17, 21, 25, 29, 30]
+
+
+def test_a_training_as_a_whole_is_its_curves_and_settings(
+    hand_made: Any, shown: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmenter = hand_made.journeys[0].segmenter
+    training_page.show_training(hand_made.workspace, segmenter)
+    assert shown == []  # outside of a run
+    monkeypatch.setattr(training_page.FlowRunContext, "get", lambda: object())
+    training_page.show_training(hand_made.workspace, segmenter)
+    (page,) = shown
+    assert (page["key"], page["description"]) == ("curves-segmenter", f"Training of `{segmenter}`")
+    assert "encoder: resnet18" in page["markdown"]
+    drawing = base64.b64decode(page["markdown"].partition("base64,")[2].partition(")")[0]).decode()
+    assert drawing.startswith('<svg xmlns="http://www.w3.org/2000/svg" style="color:#1f2328;background:#fff')
+    assert len(page["markdown"]) < 200_000
