@@ -167,14 +167,16 @@ def publish(plan: Plan, work: Work, **about: Any) -> ArtifactRef:
         run_logger().info("%s: %s is there", plan.stage, plan.ref)
         return plan.ref
     say_done(f"✓ {plan.stage}  {plan.ref}  {work.seconds:.1f} s")
-    run_logger().info("%s: made %s in %.1f s%s", plan.stage, plan.ref, work.seconds, _pace(work, about))
+    run_logger().info("%s: made %s in %.1f s%s", plan.stage, plan.ref, work.seconds, _pace(plan, work, about))
     return plan.ref
 
 
-def _pace(work: Work, about: dict[str, Any]) -> str:
-    """How many samples that was, and how many a second."""
+def _pace(plan: Plan, work: Work, about: dict[str, Any]) -> str:
+    """How many samples that was, and how many a second; of a training, each epoch says it."""
     count = sum((about.get("counts") or {}).values())
-    return f", {count:,} samples, {count / work.seconds:.3g} a second" if count and work.seconds else ""
+    if not count or plan.stage.startswith("train-"):
+        return ""
+    return f", {count:,} samples, {count / work.seconds:.3g} a second"
 
 
 class _NoTaskEnds(logging.Filter):

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from segspade_core.config import MinicityConfig
+from storage.aliases import Aliases
 from storage.store import Store
 from tasks.minicity_folder import draw_folder
 
@@ -135,3 +136,42 @@ def test_cityscapes_config_on_a_drawn_city(typed: CliRunner, tmp_path: Path, tin
     run(typed, [words[0], str(ROOT / words[1]), *(f"--set={setting}" for setting in small)])
     workspace = Store(tmp_path / "workspace")
     assert workspace.manifest(workspace.resolve("scores/cityscapes")).counts == {"train": 8, "val": 2}
+
+
+def test_retraining_and_what_undoes_it(typed: CliRunner, tmp_path: Path, tiny_file: Path) -> None:
+    """`segspade worker` becomes another program: test_deploy.py starts it as a process."""
+    aliases = Aliases(tmp_path / "workspace")
+    printed = {}
+    for words in commands("Retraining by itself"):
+        if words == ["worker"]:
+            continue
+        if "rollback" in words:  # as after a second retraining
+            first = aliases.get("segmenter", "production")
+            aliases.set("segmenter", "production", "0" * 16, "better")
+        typed_words = [str(tiny_file) if word == "configs/tiny.yaml" else word for word in words]
+        printed[words[0] if words[0] != "alias" else words[1]] = run(typed, typed_words).stdout
+    assert printed["retrain"].startswith("Promoted  segmenter/")
+    assert "there was none in use" in printed["history"]
+    assert printed["rollback"] == f"segmenter/production → {first}\n"
+    assert aliases.history("segmenter", "production")[-1]["reason"] == "worse at night"
+
+
+@pytest.mark.slow
+def test_a_cluster(typed: CliRunner, tmp_path: Path, tiny_file: Path) -> None:
+    from distributed import LocalCluster
+
+    (words,) = commands("On many machines")
+    store = Store(tmp_path / "workspace")
+    for kind in ("label_maps", "images", "scores", "report"):
+        for ref in store.refs(kind):
+            store.remove(ref)
+    here = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    with LocalCluster(n_workers=1, threads_per_worker=1, **here) as cluster:
+        typed_words = [
+            str(tiny_file)
+            if word == "configs/tiny.yaml"  # as `SMALLER` names it
+            else word.replace("tcp://127.0.0.1:8786", cluster.scheduler_address)
+            for word in words
+        ]
+        assert "Report" in run(typed, typed_words).stdout
+    assert store.verify() == []
