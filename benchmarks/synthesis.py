@@ -48,8 +48,16 @@ TUNED = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40), "MALLOC_
 def real_maps(labels: Path, instances: Path, count: int) -> Maps:
     """Label and instance PNGs of two folders, paired by their order."""
     maps = []
-    files = zip(sorted(labels.glob("*.png")), sorted(instances.glob("*.png")), strict=True)
-    for pair in list(files)[:count]:
+    files = {folder: sorted(folder.glob("*.png")) for folder in (labels, instances)}
+    for folder, found in files.items():
+        if not found:
+            raise InputError(f"{folder}: no such folder, or no PNG in it")
+    if len(files[labels]) != len(files[instances]):
+        raise InputError(
+            f"{labels} holds {len(files[labels])} PNGs and {instances} {len(files[instances])}: give as many "
+            "instance maps as label maps, in the same order"
+        )
+    for pair in list(zip(files[labels], files[instances], strict=True))[:count]:
         small = [np.array(Image.open(f).resize((WIDTH, HEIGHT), Image.Resampling.NEAREST)) for f in pair]
         ids, instance_ids = (torch.from_numpy(array.astype(np.int32))[None] for array in small)
         maps.append((ids.to(torch.uint8), instance_edges(instance_ids)))
@@ -65,6 +73,21 @@ def drawn_maps(count: int) -> Maps:
         instance_ids = torch.from_numpy(sample.instance_ids.astype(np.int32))[None]
         maps.append((torch.from_numpy(sample.label_ids)[None], instance_edges(instance_ids)))
     return maps
+
+
+def asked_maps(labels: Path | None, instances: Path | None, rounds: int) -> Maps:
+    """What the command line asks for.
+
+    Raises:
+        InputError: that is no map.
+    """
+    if rounds < 1:
+        raise InputError(f"--rounds {rounds}: paint one map or more")
+    if (labels is None) != (instances is None):
+        raise InputError("--labels and --instances go together: give both folders, or neither")
+    if labels is None or instances is None:
+        return drawn_maps(rounds)
+    return real_maps(labels, instances, rounds)
 
 
 def generator_like_a_trained_one() -> SpadeGenerator:
@@ -300,11 +323,12 @@ def main() -> None:
     if arguments.peak_of:
         paint_and_print_peak(arguments.peak_of)
         return
+    try:
+        maps = asked_maps(arguments.labels, arguments.instances, arguments.rounds)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
     generator = generator_like_a_trained_one()
-    if arguments.labels:
-        maps = real_maps(arguments.labels, arguments.instances, arguments.rounds)
-    else:
-        maps = drawn_maps(arguments.rounds)
     tuned = os.environ.get("MALLOC_MMAP_MAX_") == "0"
     print(f"{len(maps)} maps, {arguments.threads} threads, {'tuned' if tuned else 'stock'} allocator")
     made = ways(generator, arguments.only)

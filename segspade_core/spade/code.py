@@ -7,12 +7,24 @@ from torch import Tensor, nn
 
 from segspade_core.config import GeneratorArchitecture
 from segspade_core.errors import InputError
+from segspade_core.spade.semantics import described
 
 
 def code_dim(architecture: GeneratorArchitecture) -> int:
     """Numbers of the code: those of the style, and `condition_dim` for each condition that is known."""
     conditions = bool(architecture.cities) + bool(architecture.times_of_day)
     return architecture.style_dim + conditions * architecture.condition_dim
+
+
+def check_code(architecture: GeneratorArchitecture, code: Tensor, batch: int, dtype: torch.dtype) -> None:
+    """Raise InputError unless `code` is (batch, Z) of `dtype`, as the generator takes it."""
+    length = code_dim(architecture)
+    if not length:
+        raise InputError("this generator paints from the label map alone: leave the code out")
+    if not isinstance(code, Tensor) or code.dtype != dtype:
+        raise InputError(f"the code is {described(code)}; this generator takes a tensor of {dtype}")
+    if code.shape != (batch, length):
+        raise InputError(f"the code has shape {tuple(code.shape)}; this generator takes {(batch, length)}")
 
 
 class CodeBook(nn.Module):

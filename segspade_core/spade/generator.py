@@ -12,10 +12,10 @@ from torch.nn import functional as F
 
 from segspade_core.config import GeneratorArchitecture
 from segspade_core.errors import InputError
-from segspade_core.spade.code import CodeBook, code_dim
+from segspade_core.spade.code import CodeBook, check_code, code_dim
 from segspade_core.spade.modulation import Spade
 from segspade_core.spade.patches.pyramid import LabelPyramid, Patches
-from segspade_core.spade.semantics import shrink_semantics
+from segspade_core.spade.semantics import described, shrink_semantics
 from segspade_core.spade.spectral import SpectralConv2d
 
 _SLOPE = 0.2
@@ -101,22 +101,21 @@ class SpadeGenerator(nn.Module):
         """Paint.
 
         Args:
-            semantics: (B, S, H, W) float of `one_hot_semantics`; or a pyramid of the same maps, which
-                gives the same picture and gradients at less cost.
-            code: (B, Z) of `code_book`; None paints in the mean style, under no particular condition.
+            semantics: (B, S, H, W) of `one_hot_semantics`, in the weights' dtype; or a pyramid of the same
+                maps, which gives the same picture and gradients at less cost.
+            code: (B, Z) of `code_book`, in the weights' dtype; None paints in the mean style, under no
+                particular condition.
 
         Returns:
             (B, 3, H, W) float32 in [-1, 1].
 
         Raises:
-            InputError: the network cannot paint H x W.
+            InputError: the network cannot paint H x W, or semantics or code are of another shape or dtype.
         """
-        check_size(self.architecture, semantics.shape[-2], semantics.shape[-1])
-        if semantics.shape[1] != semantic_channels(self.architecture):
-            raise InputError(
-                f"semantics of {semantics.shape[1]} channels; this generator takes "
-                f"{semantic_channels(self.architecture)}"
-            )
+        dtype = self.conv_img.weight.dtype
+        check_semantics(self.architecture, semantics, dtype)
+        if code is not None:
+            check_code(self.architecture, code, semantics.shape[0], dtype)
         if isinstance(semantics, Tensor):
             semantics = semantics.contiguous(memory_format=torch.channels_last)
         if code is None and code_dim(self.architecture):
@@ -166,6 +165,21 @@ def blocks(architecture: GeneratorArchitecture) -> list[tuple[str, bool]]:
     """Names of the blocks in order, and whether the picture is doubled in front of each."""
     start = [("head_0", False), ("G_middle_0", True), ("G_middle_1", architecture.upsamplings >= 6)]
     return start + [(f"up_{index}", True) for index in range(up_blocks(architecture))]
+
+
+def check_semantics(
+    architecture: GeneratorArchitecture, semantics: Tensor | LabelPyramid, dtype: torch.dtype
+) -> None:
+    """Raise InputError unless these are (B, S, H, W) of `dtype`, of a size that the network can paint."""
+    dense = semantics.semantics if isinstance(semantics, LabelPyramid) else semantics
+    channels = semantic_channels(architecture)
+    fits = isinstance(dense, Tensor) and dense.ndim == 4 and dense.shape[1] == channels
+    if not fits or dense.dtype != dtype:
+        raise InputError(
+            f"the semantics are {described(dense)}; this generator takes a tensor of shape "
+            f"(B, {channels}, H, W) and {dtype}, as one_hot_semantics makes it of label ids"
+        )
+    check_size(architecture, dense.shape[2], dense.shape[3])
 
 
 def check_size(architecture: GeneratorArchitecture, height: int, width: int) -> None:

@@ -11,7 +11,12 @@ from torch import Tensor
 from segspade_core.errors import InputError
 from segspade_core.spade.fast import FastGenerator
 from segspade_core.spade.generator import SpadeGenerator, check_size
-from segspade_core.spade.semantics import instance_edges, instances_from_labels, one_hot_semantics
+from segspade_core.spade.semantics import (
+    described,
+    instance_edges,
+    instances_from_labels,
+    one_hot_semantics,
+)
 from segspade_core.training.device import autocast
 
 
@@ -63,7 +68,12 @@ class Painter:
 
         Returns:
             (H, W, 3) uint8.
+
+        Raises:
+            InputError: the map does not suit the network, or what it painted is not finite.
         """
+        if label_ids.ndim != 2:
+            raise InputError(f"label_ids are {described(label_ids)}; one map (H, W) is painted at a time")
         edges: Tensor | None = None
         if self.architecture.instance_edges:
             instances = instances_from_labels(label_ids) if instance_ids is None else instance_ids
@@ -76,6 +86,11 @@ class Painter:
             semantics = one_hot_semantics(maps, edges, self.architecture.num_labels)
             with autocast(self.device, self.precision):
                 painted = self._dense(semantics, codes)
+        if not painted.isfinite().all():
+            raise InputError(
+                "the generator painted numbers that are not finite: its weights are damaged, or too large to "
+                "compute with; take an earlier checkpoint of it"
+            )
         return to_uint8(painted)[0].permute(1, 2, 0).cpu().numpy()
 
 
@@ -97,8 +112,10 @@ def synthesize(
 
     Raises:
         InputError: the maps' size does not suit the network, an id has no channel, or the arrays do not fit
-            each other.
+            each other; or what the generator painted is not finite.
     """
+    if len(label_ids.shape) != 3:
+        raise InputError(f"label_ids have shape {tuple(label_ids.shape)}; expected (N, H, W)")
     count, height, width = label_ids.shape
     check_size(painter.architecture, height, width)
     if instance_ids is not None and tuple(instance_ids.shape) != (count, height, width):

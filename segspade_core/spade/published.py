@@ -93,6 +93,7 @@ def infer_architecture(
         raise WeightsError(
             f"{source}: its `up` blocks go with {' or '.join(map(str, possible))} upsamplings, not with "
             f"{upsamplings}"
+            + ("; if it has that many, `up` blocks are missing from the file" * (upsamplings > possible[-1]))
         )
     if as_published[1] == upsamplings and (width, top, hidden) == (64, 1024, 128):
         assumed = {}
@@ -126,7 +127,7 @@ def _shape(entries: Mapping[str, Tensor], name: str, source: str, dims: tuple[in
         WeightsError: it is missing, or has other dimensions than `dims` many.
     """
     if name not in entries:
-        there = ", ".join(f"'{other}'" for other in sorted(entries)[:3]) or "nothing"
+        there = ", ".join(repr(other) for other in sorted(entries)[:3]) or "nothing"
         raise WeightsError(
             f"{source}: entry '{name}' is missing: these are not the weights of a SPADE generator (the file "
             f"holds {there}{', ...' if len(entries) > 3 else ''})"
@@ -172,7 +173,7 @@ def _with_top(
     """The architecture with `max_channels` such that the head has `top` channels.
 
     Raises:
-        WeightsError: the head is wider than doubling from `width` takes it.
+        WeightsError: the head is wider than doubling from `width` takes it, or narrower.
     """
     widest = block_widths(architecture.model_copy(update={"max_channels": top}))[0]
     if widest != top:
@@ -180,6 +181,7 @@ def _with_top(
         raise WeightsError(
             f"{source}: entry '{_HEAD}' has shape {shape_of(entries[_HEAD])}: {top} channels, where {widest} "
             f"are expected over {ups} `up` blocks that end at the {width} of entry 'conv_img.weight'"
+            + (f"; `up` blocks may be missing from the file, 'up_{ups}' first of all" if widest < top else "")
         )
     # 1024 and more than it takes, as published networks have it; less is a limit that was set
     natural = block_widths(architecture.model_copy(update={"max_channels": 2 * top}))[0]

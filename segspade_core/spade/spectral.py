@@ -58,6 +58,11 @@ class SpectralConv2d(nn.Module):
             return self.weight_orig / sigma
 
     @torch.no_grad()
+    def sigma(self) -> Tensor:
+        """u^T W v as they are stored, a scalar."""
+        return torch.dot(self.weight_u, torch.mv(self.weight_orig.flatten(1), self.weight_v))
+
+    @torch.no_grad()
     def power_iteration(self, iterations: int = 1) -> None:
         """Move u and v towards the first singular vectors of W."""
         matrix = self.weight_orig.flatten(1)
@@ -73,8 +78,7 @@ class SpectralConv2d(nn.Module):
             device="meta",
         ).to_empty(device=self.weight_orig.device)  # fmt: skip
         with torch.no_grad():
-            u, v = self.weight_u, self.weight_v
-            conv.weight.copy_(self.weight_orig / torch.dot(u, torch.mv(self.weight_orig.flatten(1), v)))
+            conv.weight.copy_(self.weight_orig / self.sigma())
             if conv.bias is not None:
                 assert self.bias is not None
                 conv.bias.copy_(self.bias)

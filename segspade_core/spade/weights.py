@@ -7,12 +7,13 @@ from typing import Any
 
 import torch
 from pydantic import ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
 from segspade_core.config import GeneratorArchitecture
 from segspade_core.errors import WeightsError
 from segspade_core.spade.code import code_dim
 from segspade_core.spade.generator import SpadeGenerator
+from segspade_core.spade.spectral import SpectralConv2d
 from segspade_core.spade.style import StyleEncoder
 from segspade_core.training.checkpoint import pack_weights
 from segspade_core.training.weights_file import fit, read_safetensors
@@ -89,7 +90,8 @@ def build_generator(
     """A network from the entries of its state dict, in evaluation mode on the CPU.
 
     Raises:
-        WeightsError: an entry is missing, unknown, of another shape, or not finite.
+        WeightsError: an entry is missing, unknown, of another shape, or not finite; or one is such that only
+            NaN can be painted: a variance below 0, or a weight that cannot be divided by its spectral norm.
     """
     with torch.device("meta"):
         network = SpadeGenerator(architecture)
@@ -102,6 +104,7 @@ def build_generator(
         remedy=f"if the file is right, it is not of {described}: give the architecture it was trained with",
     )
     network.load_state_dict(fitting, assign=True)
+    _check_spectral_norms(network, source)
     return network.eval().requires_grad_(False)
 
 
@@ -111,27 +114,45 @@ def build_style_encoder(
     """The same of a style encoder; None of no entries.
 
     Raises:
-        WeightsError: an entry is missing, unknown, of another shape, or not finite.
+        WeightsError: likewise.
     """
     if not entries:
         return None
     if not architecture.style_dim:
         raise WeightsError(
-            f"{source}: holds a style encoder ('{min(entries)}', ...), but its architecture has style_dim 0; "
+            f"{source}: holds a style encoder ({min(entries)!r}, ...), but its architecture has style_dim 0; "
             "give the architecture it was trained with"
         )
     with torch.device("meta"):
         network = StyleEncoder(architecture)
+    source = f"{source} (style encoder)"
     described = f"style_dim {architecture.style_dim} and style_width {architecture.style_width}"
     fitting = fit(
         entries,
         network.state_dict(),
-        f"{source} (style encoder)",
+        source,
         network=f"a style encoder of {described}",
         remedy=f"if the file is right, it is not of {described}: give the architecture it was trained with",
     )
     network.load_state_dict(fitting, assign=True)
+    _check_spectral_norms(network, source)
     return network.eval().requires_grad_(False)
+
+
+def _check_spectral_norms(network: nn.Module, source: str) -> None:
+    """Raise WeightsError where a weight divided by its spectral norm is not finite."""
+    for name, conv in network.named_modules():
+        if not isinstance(conv, SpectralConv2d):
+            continue
+        sigma, largest = conv.sigma(), torch.linalg.vector_norm(conv.weight_orig, torch.inf)
+        # below 0 is sound: so are half of those that were never trained, whose u and v are drawn at random
+        if not torch.isfinite(largest / sigma):
+            parts = ("weight_u", "weight_v", "weight_orig")
+            zero = next((part for part in parts if not getattr(conv, part).any()), parts[-1])
+            raise WeightsError(
+                f"{source}: entry '{name}.{zero}' makes the spectral norm u^T W v of this convolution "
+                f"{float(sigma):g}, and its weight cannot be divided by that; use an earlier checkpoint"
+            )
 
 
 def read_architecture(metadata: Mapping[str, Any], source: str) -> GeneratorArchitecture:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from segspade_core.errors import InputError, WeightsError
 from segspade_core.training.checkpoint import unpack_weights
 
 _COUNTER = "num_batches_tracked"
+_VARIANCE = "running_var"
 
 
 def read_bytes(path: str, remedy: str) -> bytes:
@@ -51,6 +53,11 @@ def read_entries(content: bytes, source: str, kind: str) -> tuple[dict[str, Tens
         )
     if content[:2] == b"PK" or _is_pickle(content):
         return _read_pickle(content, source, kind), {}
+    if not _is_safetensors(content):
+        raise WeightsError(
+            f"{source}: neither a PyTorch checkpoint nor a safetensors file; give the file to which "
+            f"`{kind}.state_dict()` was saved, by torch.save or by safetensors"
+        )
     return read_safetensors(content, source, kind)
 
 
@@ -59,6 +66,13 @@ def _is_pickle(content: bytes) -> bool:
     return (
         content[:1] == b"\x80" and content[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05") and any(content[3:8])
     )
+
+
+def _is_safetensors(content: bytes) -> bool:
+    """By its beginning: the length of the header in 8 bytes, and the header's brace, as far as it goes."""
+    if len(content) <= 8:
+        return 0 in content and not any(content[3:])
+    return content[8:9] == b"{"
 
 
 def read_safetensors(content: bytes, source: str, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -70,7 +84,13 @@ def read_safetensors(content: bytes, source: str, kind: str) -> tuple[dict[str, 
     try:
         entries, metadata = unpack_weights(content, source)
     except InputError as error:
-        raise WeightsError(str(error)) from error
+        if not _is_safetensors(content):
+            raise WeightsError(
+                f"{source}: not a safetensors file; give the .safetensors file of a {kind}"
+            ) from error
+        raise WeightsError(
+            f"{source}: cannot be read as a safetensors file: it is cut off or damaged, so copy it again"
+        ) from error
     if metadata.get("kind", kind) != kind:
         raise WeightsError(f"{source}: weights of a {metadata['kind']}, not of a {kind}")
     return entries, metadata
@@ -83,15 +103,14 @@ def _read_pickle(content: bytes, source: str, kind: str) -> dict[str, Tensor]:
             warnings.simplefilter("ignore")
             loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{source}: not a plain checkpoint of tensors ({_first_line(error)}); such files can run "
-            "code when loaded, so nothing else is read. Save its state dict alone, or use safetensors"
-        ) from error
+        # from None, here and below: torch's own words advise to run what is in the file
+        raise WeightsError(f"{source}: {_not_run(_forbidden(error), kind)}") from None
     # any other: bytes that are cut off or altered can fail at any step of reading them
     except Exception as error:
+        if "TorchScript" in str(error):
+            raise WeightsError(f"{source}: {_not_run('a program of TorchScript', kind)}") from None
         raise WeightsError(
-            f"{source}: cannot be read as a checkpoint ({_first_line(error)}); it is cut off or damaged, so "
-            "copy it again"
+            f"{source}: cannot be read as a checkpoint: it is cut off or damaged, so copy it again"
         ) from error
     if not isinstance(loaded, Mapping):
         raise WeightsError(
@@ -104,26 +123,39 @@ def _read_pickle(content: bytes, source: str, kind: str) -> dict[str, Tensor]:
 
 
 def _check_entry(name: object, entry: object, source: str, kind: str) -> None:
+    # names as repr has them: a stranger's may hold codes that a terminal obeys
     if isinstance(entry, Mapping):
         raise WeightsError(
-            f"{source}: holds no state dict of tensors: under '{name}' is a dictionary of {len(entry)} "
+            f"{source}: holds no state dict of tensors: under {str(name)!r} is a dictionary of {len(entry)} "
             f"entries. If that is the {kind}'s state dict, save it alone"
         )
     if not isinstance(name, str) or not isinstance(entry, Tensor):
         raise WeightsError(
-            f"{source}: holds no state dict of tensors: '{name}' is of type {type(entry).__name__}; save "
-            f"`{kind}.state_dict()` alone"
+            f"{source}: holds no state dict of tensors: {str(name)!r} is of type {type(entry).__name__}; "
+            f"save `{kind}.state_dict()` alone"
         )
     if entry.layout != torch.strided or entry.is_quantized or entry.device.type != "cpu":
         raise WeightsError(
-            f"{source}: entry '{name}' is no plain tensor of numbers ({entry.layout}, {entry.dtype}, on "
+            f"{source}: entry {name!r} is no plain tensor of numbers ({entry.layout}, {entry.dtype}, on "
             f"{entry.device}); save it dense, as floats"
         )
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).splitlines()
-    return lines[0] if lines else type(error).__name__
+def _forbidden(error: Exception) -> str | None:
+    """What a pickle holds beside tensors, if torch tells it."""
+    # letters, digits and dots alone: the name is of the file's own choosing
+    name = re.search(r"GLOBAL ([\w.]{1,200})(?=\s)", str(error))
+    return f"'{name[1]}'" if name else None
+
+
+def _not_run(what: str | None, kind: str) -> str:
+    remedy = f"nothing in it was run; save `{kind}.state_dict()` alone"
+    if what is None:
+        return (
+            "not a plain checkpoint of tensors: it holds something else, or is damaged; "
+            f"{remedy}, or copy it again"
+        )
+    return f"not a plain checkpoint of tensors: it holds {what}; {remedy}"
 
 
 def without_prefix(entries: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -144,7 +176,7 @@ def fit(
         remedy: what to do about an entry of another shape.
 
     Raises:
-        WeightsError: an entry is missing, unknown, of another shape, or not finite.
+        WeightsError: an entry is missing, unknown, of another shape, or not finite; or a variance is below 0.
     """
     fitting: dict[str, Tensor] = {}
     for name, wanted in expected.items():
@@ -170,11 +202,16 @@ def fit(
             raise WeightsError(
                 f"{source}: entry '{name}' holds NaN or infinite values; use an earlier checkpoint"
             )
+        if name.endswith(_VARIANCE) and (entry < 0).any():
+            raise WeightsError(
+                f"{source}: entry '{name}' holds a variance below 0, {float(entry.min()):g}, of which there "
+                "is no root; use an earlier checkpoint"
+            )
         fitting[name] = entry.to(wanted.dtype)
     unknown = sorted(set(entries) - set(expected))
     if unknown:
         raise WeightsError(
-            f"{source}: entry '{unknown[0]}' of shape {shape_of(entries[unknown[0]])} has no place in "
+            f"{source}: entry {unknown[0]!r} of shape {shape_of(entries[unknown[0]])} has no place in "
             f"{network} ({len(unknown)} such entries)"
         )
     return fitting

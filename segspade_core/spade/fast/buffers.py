@@ -1,15 +1,19 @@
-"""What the fast generator works in and with: memory that is used again, and a few threads."""
+"""What the fast generator works in and with: memory that is used again, a lock on it, and a few threads."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from segspade_core.errors import InputError
 
 
 class Buffers:
@@ -27,6 +31,26 @@ class Buffers:
             self._memory.pop(name, None)  # freed first
             memory = self._memory[name] = torch.empty(size, device=self._device)
         return memory[:size].view(shape)
+
+
+class Turn:
+    """A lock that a deep copy or a pickle has anew, as what it guards is copied with it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[Turn], tuple[()]]:
+        return Turn, ()
+
+    @contextmanager
+    def taken(self, refusal: str) -> Iterator[None]:
+        """Hold it, without waiting; InputError of `refusal` where somebody holds it already."""
+        if not self._lock.acquire(blocking=False):
+            raise InputError(refusal)
+        try:
+            yield
+        finally:
+            self._lock.release()
 
 
 class Team:
@@ -50,6 +74,9 @@ class Team:
             self._pool.submit(kernel, bounds[part], bounds[part + 1], *arguments)
             for part in range(1, threads)
         ]
-        kernel(0, bounds[1], *arguments)
+        try:
+            kernel(0, bounds[1], *arguments)
+        finally:
+            wait(others)  # also when broken off: nobody may write to memory that the next call uses
         for other in others:
             other.result()

@@ -13,19 +13,25 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segspade_core.errors import InputError
-from segspade_core.spade.code import code_dim
+from segspade_core.spade.code import check_code, code_dim
 from segspade_core.spade.fast.blocks import CompiledBlock, FastBlock, PlainBlock
-from segspade_core.spade.fast.buffers import Buffers
+from segspade_core.spade.fast.buffers import Buffers, Turn
 from segspade_core.spade.fast.convolutions import Workshop
 from segspade_core.spade.fast.tables import LevelTables, Modulation
 from segspade_core.spade.generator import SpadeBlock, SpadeGenerator, blocks, check_size
 from segspade_core.spade.modulation import Spade
 from segspade_core.spade.patches.numbering import HashedRows, SortedRows
-from segspade_core.spade.semantics import check_label_ids, label_channels, one_hot_semantics
+from segspade_core.spade.semantics import (
+    check_instance_edges,
+    check_label_ids,
+    label_channels,
+    one_hot_semantics,
+)
 
 _SLOPE = 0.2
 # of tables, for every pixel painted and resolution; the rows of one photograph's map take about half of it
 _KEPT_BYTES_PER_PIXEL = 384
+_IN_USE = "this FastGenerator is painting for another thread; make one instance for each thread"
 
 
 class FastGenerator:
@@ -38,7 +44,8 @@ class FastGenerator:
     In float32 the result differs from the dense form by rounding alone: at most 5e-5. Without Numba, in
     bfloat16 and on other devices PyTorch's own operations do the same; on CUDA that was not measured.
 
-    One instance is for one thread at a time; several instances may paint at once.
+    One instance is for one thread at a time, and refuses a second; several instances may paint at once. A
+    call that fails or is broken off costs what was kept, and no more.
     """
 
     def __init__(
@@ -75,7 +82,7 @@ class FastGenerator:
                 "compiled kernels are for float32 on the CPU, and need Numba: leave `compiled` to None"
             )
         self._architecture, self._dtype, self._keep_tables = generator.architecture, dtype, keep_tables
-        self._buffers = Buffers(self._device)
+        self._turn, self._buffers = Turn(), Buffers(self._device)
         self._shop = None if kernels is None else Workshop(kernels, self._buffers)
         self._levels = self._make_levels(generator)
         self._network = _ends(generator)
@@ -88,16 +95,25 @@ class FastGenerator:
         Args:
             label_ids: (B, H, W) integers 0..num_labels - 1, or 255, which counts as 0.
             instance_edges: (B, H, W) bool; None means no edges.
-            code: (B, Z) of the generator's `code_book`; None paints in the mean style, under no condition.
+            code: (B, Z) float32 of the generator's `code_book`; None paints in the mean style, under no
+                condition.
 
         Returns:
             (B, 3, H, W) float32 in [-1, 1].
 
         Raises:
-            InputError: the network cannot paint H x W, knows no such id, or takes no edges or no such code.
+            InputError: the network cannot paint H x W, knows no such id, or takes no edges or no such code;
+                an argument is of another shape or dtype; or another thread is in a call of this instance.
         """
-        with torch.inference_mode():
-            images = self._paint(*self._checked(label_ids, instance_edges, code))
+        with self._turn.taken(_IN_USE), torch.inference_mode():
+            checked = self._checked(label_ids, instance_edges, code)
+            try:
+                images = self._paint(*checked)
+            except BaseException:
+                # patches may be numbered whose rows were never made
+                for level in self._levels:
+                    level.tables.forget()
+                raise
         return images.clone()  # one that gradients may flow through again
 
     @property
@@ -109,28 +125,22 @@ class FastGenerator:
         self, label_ids: Tensor, instance_edges: Tensor | None, code: Tensor | None
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """The arguments on the network's device, with edges and a code just if the network takes them."""
-        architecture, batch = self._architecture, len(label_ids)
-        check_size(architecture, *label_ids.shape[-2:])
+        architecture = self._architecture
         check_label_ids(label_ids, architecture.num_labels)
+        batch, height, width = label_ids.shape
+        check_size(architecture, height, width)
         if instance_edges is not None and not architecture.instance_edges:
             raise InputError("this generator has no channel for instance edges: leave them out")
-        if instance_edges is not None and instance_edges.shape != label_ids.shape:
-            raise InputError(
-                f"instance_edges have shape {tuple(instance_edges.shape)}, label_ids {tuple(label_ids.shape)}"
-            )
-        length = code_dim(architecture)
-        if code is not None and code.shape != (batch, length):
-            raise InputError(
-                f"the code has shape {tuple(code.shape)}; this generator takes {(batch, length)}"
-                if length
-                else "this generator paints from the label map alone: leave the code out"
-            )
-        if code is None and length:
+        if instance_edges is not None:
+            check_instance_edges(instance_edges, label_ids)
+        if code is not None:
+            check_code(architecture, code, batch, self._network.conv_img.weight.dtype)
+        elif code_dim(architecture):
             code = self._network.code_book(None, {}, batch)
         label_ids = label_ids.to(self._device)
         if architecture.instance_edges and instance_edges is None:
             instance_edges = torch.zeros_like(label_ids, dtype=torch.bool)
-        edges = None if instance_edges is None else instance_edges.to(self._device, torch.bool)
+        edges = None if instance_edges is None else instance_edges.to(self._device)
         return label_ids, edges, None if code is None else code.to(self._device)
 
     def _paint(self, label_ids: Tensor, edges: Tensor | None, code: Tensor | None) -> Tensor:

@@ -120,6 +120,11 @@ def test_what_does_not_fit_is_named_with_its_shapes(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"'layer4\.7\.weight' of shape 2 has no place in a torchvision"):
         start_from(fresh(), saved(path, entries))
     entries = TinyResNet().state_dict()
+    entries["bn1.running_var"][2] = -3.0
+    with pytest.raises(
+        WeightsError, match=r"entry 'bn1\.running_var' holds a variance below 0, -3, of which"
+    ):
+        start_from(fresh(), saved(path, entries))
     entries["bn1.running_var"][0] = float("inf")
     with pytest.raises(WeightsError, match=r"entry 'bn1\.running_var' holds NaN or infinite values"):
         start_from(fresh(), saved(path, entries))
@@ -131,6 +136,17 @@ def test_files_that_are_no_weights_are_refused(tmp_path: Path) -> None:
     (tmp_path / "page.pth").write_text("<html>404: not found</html>")
     with pytest.raises(WeightsError, match=r"page\.pth: is a web page and no weights"):
         start_from(fresh(), str(tmp_path / "page.pth"))
+    (tmp_path / "notes.pth").write_text("these are my notes of the training\n")
+    with pytest.raises(
+        WeightsError,
+        match=r"notes\.pth: neither a PyTorch checkpoint nor a safetensors file; give the file to which "
+        r"`segmenter\.state_dict\(\)` was saved, by torch\.save or by safetensors$",
+    ):
+        start_from(fresh(), str(tmp_path / "notes.pth"))
+    with pytest.raises(
+        WeightsError, match=r"^x: not a safetensors file; give the \.safetensors file of a segmenter$"
+    ):
+        load_segmenter(b"these are my notes of the training", "x")
     with pytest.raises(
         WeightsError, match=r"run\.pth: holds no state dict of tensors: .*; save `segmenter\.state"
     ):

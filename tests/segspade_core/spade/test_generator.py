@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -176,6 +177,62 @@ def test_golden_forward_worked_by_hand() -> None:
     images = generator(one_hot_semantics(label_ids, None, 2))
     expected = torch.full((1, 3, 2, 2), 0.04 * 3928 / 243).tanh()
     torch.testing.assert_close(images, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "given"),
+    [
+        (lambda semantics: semantics.long(), "shape (2, 5, 16, 64) and torch.int64"),
+        (lambda semantics: semantics.double(), "shape (2, 5, 16, 64) and torch.float64"),
+        (lambda semantics: semantics[0], "shape (5, 16, 64) and torch.float32"),
+        (lambda semantics: semantics[:, :4], "shape (2, 4, 16, 64) and torch.float32"),
+        # label ids themselves, with and without a channel of their own
+        (lambda semantics: semantics.argmax(1), "shape (2, 16, 64) and torch.int64"),
+        (lambda semantics: semantics.argmax(1, keepdim=True), "shape (2, 1, 16, 64) and torch.int64"),
+    ],
+)
+def test_what_is_no_semantics_says_what_is_taken(
+    change: Callable[[torch.Tensor], torch.Tensor], given: str
+) -> None:
+    """Fault: a raw error of convolution; or the width of label ids told as a number of channels."""
+    with pytest.raises(InputError) as caught:
+        SpadeGenerator(TINY)(change(semantics_of(2, 16, 64)))
+    assert str(caught.value) == (
+        f"the semantics are a tensor of {given}; this generator takes a tensor of shape (B, 5, H, W) and "
+        "torch.float32, as one_hot_semantics makes it of label ids"
+    )
+
+
+def test_the_weights_own_dtype_is_taken() -> None:
+    """Fault: float32 demanded, where a generator in double checks gradients."""
+    torch.manual_seed(0)
+    generator, semantics = SpadeGenerator(TINY).eval(), semantics_of(1, 8, 16)
+    expected = generator(semantics)
+    torch.testing.assert_close(generator.double()(semantics.double()), expected, atol=1e-4, rtol=1e-4)
+    with pytest.raises(
+        InputError, match=r"and torch\.float32; .* \(B, 5, H, W\) and torch\.float64, as one_hot"
+    ):
+        generator(semantics)
+
+
+def test_a_code_that_does_not_suit_says_what_is_taken() -> None:
+    """Fault: an error of some layer; a code that is left unused."""
+    generator, semantics = SpadeGenerator(TINY.model_copy(update={"style_dim": 3})), semantics_of(2, 8, 16)
+    for code, message in (
+        (torch.zeros(2, 4), r"^the code has shape \(2, 4\); this generator takes \(2, 3\)$"),
+        (torch.zeros(1, 3), r"^the code has shape \(1, 3\); this generator takes \(2, 3\)$"),
+        (
+            torch.zeros(2, 3).double(),
+            r"^the code is a tensor of shape \(2, 3\) and torch\.float64; this generator takes a tensor of "
+            r"torch\.float32$",
+        ),
+    ):
+        with pytest.raises(InputError, match=message):
+            generator(semantics, code)
+    with pytest.raises(
+        InputError, match=r"^this generator paints from the label map alone: leave the code out$"
+    ):
+        SpadeGenerator(TINY)(semantics, torch.zeros(2, 3))
 
 
 def test_a_size_that_does_not_halve_is_named() -> None:

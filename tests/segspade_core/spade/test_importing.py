@@ -149,9 +149,38 @@ def test_code_in_a_pickle_is_not_run(tmp_path: Path) -> None:
         def __reduce__(self) -> tuple[Any, ...]:
             return (Path.touch, (tmp_path / "ran",))
 
-    with pytest.raises(WeightsError, match=r"latest_net_G\.pth: not a plain checkpoint of tensors"):
+    with pytest.raises(WeightsError, match=r"latest_net_G\.pth: not a plain checkpoint of tensors: it holds"):
         import_generator(saved(tmp_path, {**network().state_dict(), "bad": Bad()}))
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        (
+            "up_1.conv_0.weight_u",
+            0.0,
+            r"'up_1\.conv_0\.weight_u' makes the spectral norm .* -?0, and its weight",
+        ),
+        (
+            "up_0.norm_0.param_free_norm.running_var",
+            -1.0,
+            r"running_var' holds a variance below 0, -1, of whi",
+        ),
+    ],
+)
+@pytest.mark.parametrize("ours", [False, True])
+def test_weights_that_can_only_paint_nan_are_refused(
+    name: str, change: float, message: str, ours: bool, tmp_path: Path
+) -> None:
+    """Fault: they come in, and every picture of a run is of one colour."""
+    generator = network()
+    generator.state_dict()[name].mul_(change)
+    config = saved(tmp_path, generator.state_dict())
+    if ours:
+        Path(config.weights).write_bytes(pack_generator(generator))
+    with pytest.raises(WeightsError, match=rf"latest_net_G\.pth: entry .*{message}"):
+        import_generator(config)
 
 
 def test_a_missing_file_says_what_to_give(tmp_path: Path) -> None:

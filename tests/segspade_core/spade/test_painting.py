@@ -120,6 +120,19 @@ def test_void_looks_like_unlabeled_and_an_unknown_id_is_named(method: Method) ->
         synthesize(paint, maps)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_pixels_that_are_not_finite_are_not_handed_out(method: Method) -> None:
+    """Fault: NaN becomes some colour, and the pictures of a whole run are of that."""
+    generator = tiny()
+    generator.state_dict()["up_0.conv_s.weight_u"].zero_()
+    with pytest.raises(InputError) as caught:
+        synthesize(Painter(generator, method=method), MAPS)
+    assert str(caught.value) == (
+        "the generator painted numbers that are not finite: its weights are damaged, or too large to compute "
+        "with; take an earlier checkpoint of it"
+    )
+
+
 def test_minus_one_is_0_and_one_is_255() -> None:
     values = torch.tensor([-1.0, -0.999, 0.0, 0.5, 1.0, 1.01])
     assert to_uint8(values).tolist() == [0, 0, 128, 191, 255, 255]
@@ -132,5 +145,12 @@ def test_no_maps_give_no_pictures() -> None:
 def test_what_does_not_fit_is_named() -> None:
     with pytest.raises(InputError, match="label maps of 16x20 do not suit"):
         synthesize(painter(), MAPS[:, :, :20])
+    with pytest.raises(InputError, match=r"^label_ids have shape \(16, 24\); expected \(N, H, W\)$"):
+        synthesize(painter(), MAPS[0])
+    with pytest.raises(
+        InputError,
+        match=r"^label_ids are a numpy array of shape \(3, 16, 24\) and uint8; one map \(H, W\) is",
+    ):
+        painter().paint(MAPS)
     with pytest.raises(InputError, match=r"instance_ids have shape \(2, 16, 24\), label_ids \(3, 16, 24\)"):
         synthesize(painter(), MAPS, np.zeros((2, 16, 24), np.int32))

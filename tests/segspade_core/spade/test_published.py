@@ -290,8 +290,18 @@ def test_the_variant_with_a_style_encoder_starts_from_its_code(
 
 def test_the_published_variant_at_256x512_has_a_head_of_4x8(tmp_path: Path) -> None:
     shapes = {**published_shapes(), "fc.weight": (1024 * 32, 256), "fc.bias": (1024 * 32,)}
-    architecture = load_published(save(tmp_path / "g.pth", repeated(shapes, 0.0))).architecture
+    architecture = load_published(save(tmp_path / "g.pth", repeated(shapes, 0.25))).architecture
     assert architecture == GeneratorArchitecture(style_dim=256, linear_head=(4, 8))
+
+
+def test_a_variance_of_0_and_a_spectral_norm_below_0_paint(tmp_path: Path) -> None:
+    """Fault: a channel that never varied refused, or a network whose u and v were drawn at random."""
+    entries = filled(NARROW)
+    entries["up_0.norm_s.param_free_norm.running_var"][3] = 0
+    entries["up_1.conv_0.weight_u"].neg_()
+    generator = load_published(save(tmp_path / "g.pth", entries))
+    semantics = random_semantics(35, True, 64, 128)
+    assert_paints(generator, semantics, paint(doubles(entries), semantics.double(), MORE))
 
 
 def test_prefix_missing_counters_and_half_floats_are_taken(tmp_path: Path) -> None:
@@ -367,7 +377,8 @@ SPARSE = torch.zeros(2, 2).to_sparse()
         (
             with_entry("conv_img.weight", torch.zeros(3, 1, 3, 3)),
             r"'head_0\.conv_0\.weight_orig' has shape 32x32x3x3: 32 channels, where 16 are expected over 4 "
-            r"`up` blocks that end at the 1 of entry 'conv_img\.weight'$",
+            r"`up` blocks that end at the 1 of entry 'conv_img\.weight'; `up` blocks may be missing from the "
+            r"file, 'up_4' first of all$",
         ),
         (
             with_entry("fc.weight", torch.zeros(7)),
@@ -384,6 +395,35 @@ SPARSE = torch.zeros(2, 2).to_sparse()
         (
             with_entry("head_0.norm_0.mlp_shared.0.weight", torch.zeros(3, 300, 3, 3)),
             r"its shapes tell num_labels 299, which no generator here has \(Input should be less",
+        ),
+        (
+            with_entry("G_middle_1.norm_1.param_free_norm.running_var", torch.tensor([0.5, -0.25] * 16)),
+            r"entry 'G_middle_1\.norm_1\.param_free_norm\.running_var' holds a variance below 0, -0\.25, of "
+            r"which there is no root; use an earlier checkpoint$",
+        ),
+        (
+            with_entry("up_2.conv_s.weight_u", torch.zeros(4)),
+            r"entry 'up_2\.conv_s\.weight_u' makes the spectral norm u\^T W v of this convolution 0, and its "
+            r"weight cannot be divided by that; use an earlier checkpoint$",
+        ),
+        (
+            with_entry("head_0.conv_0.weight_v", torch.zeros(32 * 9)),
+            r"entry 'head_0\.conv_0\.weight_v' makes the spectral norm u\^T W v of this convolution 0, and",
+        ),
+        (
+            with_entry("head_0.conv_1.weight_orig", torch.zeros(32, 32, 3, 3)),
+            r"entry 'head_0\.conv_1\.weight_orig' makes the spectral norm u\^T W v of this convolution 0, ",
+        ),
+        (
+            # of no entry that is 0: but what is divided by 1e-42 overflows
+            with_entry("head_0.conv_1.weight_v", filled(NARROW)["head_0.conv_1.weight_v"] * 1e-42),
+            r"entry 'head_0\.conv_1\.weight_orig' makes the spectral norm .* cannot be divided by that",
+        ),
+        (
+            {name: entry for name, entry in filled(NARROW).items() if not name.startswith("up_3.")},
+            r"'head_0\.conv_0\.weight_orig' has shape 32x32x3x3: 32 channels, where 16 are expected over 3 "
+            r"`up` blocks that end at the 2 of entry 'conv_img\.weight'; `up` blocks may be missing from the "
+            r"file, 'up_3' first of all$",
         ),
         (with_entry("fc.bias", NAN), r"entry 'fc\.bias' holds NaN or infinite values"),
         (with_entry("fc.bias", -NAN.nan_to_num(nan=float("inf"))), r"entry 'fc\.bias' holds NaN or infinite"),
@@ -417,7 +457,12 @@ def test_what_does_not_fit_is_named_with_what_was_expected(
 
 def test_what_shapes_contradict_is_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "g.pth", filled(NARROW))
-    with pytest.raises(WeightsError, match=r"`up` blocks go with 5 or 6 upsamplings, not with 7$"):
+    with pytest.raises(WeightsError, match=r"`up` blocks go with 5 or 6 upsamplings, not with 4$"):
+        load_published(path, upsamplings=4)
+    with pytest.raises(
+        WeightsError,
+        match=r"go with 5 or 6 upsamplings, not with 7; if it has that many, `up` blocks are miss",
+    ):
         load_published(path, upsamplings=7)
     with pytest.raises(
         WeightsError, match=r"'fc\.weight' has shape 32x36x3x3: a convolution, .* leave linear_head out$"
@@ -458,11 +503,14 @@ def test_our_own_file_is_not_taken_for_a_published_one(tmp_path: Path) -> None:
             b"\n<!DOCTYPE html><html>Sign in</html>",
             "is a web page and no weights, as a download that was refused",
         ),
-        (b"404: Not Found", r"not a safetensors file \("),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", r"not a safetensors file \("),
+        (b"404: Not Found", "neither a PyTorch checkpoint nor a safetensors file; give the file to which"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+            "neither a PyTorch checkpoint nor a safetensors file; give the file to which",
+        ),
         (
             b"PK\x03\x04 of some other program",
-            r"cannot be read as a checkpoint \(.*\); it is cut off or damaged",
+            "cannot be read as a checkpoint: it is cut off or damaged, so copy it again$",
         ),
     ],
     ids=["empty", "page", "text", "lfs", "zip"],
@@ -585,9 +633,9 @@ def test_a_planted_pickle_does_not_run(kind: str, how: str, suffix: str, tmp_pat
     with pytest.raises(WeightsError) as caught:
         load_published(path)
     assert not mark.exists()
-    text = str(caught.value)
-    if how in ("bare-0", "bare-1"):  # of no known beginning: taken for safetensors, which holds no code
-        assert "not a safetensors file" in text
-    else:
-        assert f"{path}: not a plain checkpoint of tensors (" in text
-        assert "can run code when loaded, so nothing else is read" in text
+    expected = "not a plain checkpoint of tensors: it holds 'posix.system'; nothing in it was run; save "
+    if how in ("bare-0", "bare-1"):  # of no known beginning
+        expected = "neither a PyTorch checkpoint nor a safetensors file; give the file to which "
+    elif how in ("bare-4", "bare-5"):  # torch knows no such pickles, and does not say what is in them
+        expected = "not a plain checkpoint of tensors: it holds something else, or is damaged; nothing in "
+    assert str(caught.value).startswith(f"{path}: {expected}")

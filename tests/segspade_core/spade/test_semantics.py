@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -43,6 +45,84 @@ def test_an_id_without_a_channel_is_named() -> None:
         "the label maps hold the ids 20, 26; this generator knows 0 to 19, and 255 for void. "
         "Map them to ids that it knows, or take a generator of more labels"
     )
+
+
+INTEGERS = [
+    torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint16, torch.uint32, torch.uint64,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_ids_of_every_integer_dtype_are_told_apart(dtype: torch.dtype) -> None:
+    """Fault: in int8 255 is -1, so that -1 counts as void; or a dtype that torch compares in its own way."""
+    most = min(255, torch.iinfo(dtype).max)
+    sound = torch.tensor([[[0, 1, 34, most if most == 255 else 0]]]).to(dtype)
+    semantics = one_hot_semantics(sound, None, 35)
+    assert semantics.argmax(1).flatten().tolist() == [0, 1, 34, 0]
+    wrong = [35, 127] + ([-1, -128] if dtype.is_signed else []) + ([256] if most == 255 else [])
+    if dtype == torch.uint8:
+        wrong.remove(256)
+    for label_id in wrong:
+        with pytest.raises(
+            InputError, match=rf"^the label maps hold the ids {label_id}; this generator knows"
+        ):
+            one_hot_semantics(torch.tensor([[[0, label_id]]]).to(dtype), None, 35)
+
+
+IDS = torch.zeros(2, 4, 6, dtype=torch.uint8)
+EDGES = torch.zeros(2, 4, 6, dtype=torch.bool)
+ARE_INTEGERS = "label ids are integers, in a tensor of shape (B, H, W), B being 1 for a single map"
+ARE_BOOL = (
+    "they are bool, in a tensor of shape (B, H, W), as the function instance_edges makes them of instance"
+)
+WRONG_IDS = [
+    (IDS[0], f"label_ids are a tensor of shape (4, 6) and torch.uint8; {ARE_INTEGERS}"),
+    (IDS[0, 0], f"label_ids are a tensor of shape (6,) and torch.uint8; {ARE_INTEGERS}"),
+    (IDS[None], f"label_ids are a tensor of shape (1, 2, 4, 6) and torch.uint8; {ARE_INTEGERS}"),
+    (IDS.float(), f"label_ids are a tensor of shape (2, 4, 6) and torch.float32; {ARE_INTEGERS}"),
+    (IDS.bool(), f"label_ids are a tensor of shape (2, 4, 6) and torch.bool; {ARE_INTEGERS}"),
+    (IDS.numpy(), f"label_ids are a numpy array of shape (2, 4, 6) and uint8; {ARE_INTEGERS}"),
+    ([[[7]]], f"label_ids are of type list; {ARE_INTEGERS}"),
+]
+WRONG_EDGES = [
+    (EDGES[0], "instance_edges have shape (4, 6), label_ids (2, 4, 6)"),
+    (EDGES[..., :3], "instance_edges have shape (2, 4, 3), label_ids (2, 4, 6)"),
+    (EDGES.float() + 7, f"instance_edges are a tensor of shape (2, 4, 6) and torch.float32; {ARE_BOOL}"),
+    (EDGES.numpy(), f"instance_edges are a numpy array of shape (2, 4, 6) and bool; {ARE_BOOL}"),
+]
+
+
+@pytest.mark.parametrize(("label_ids", "message"), WRONG_IDS)
+def test_label_ids_of_another_shape_or_type_say_what_is_taken(label_ids: Any, message: str) -> None:
+    """Fault: a raw error of indexing, or half a label painted as a whole one."""
+    with pytest.raises(InputError) as caught:
+        one_hot_semantics(label_ids, None, 35)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(("edges", "message"), WRONG_EDGES)
+def test_edges_of_another_shape_or_type_say_what_is_taken(edges: Any, message: str) -> None:
+    """Fault: one map's edges spread over a batch, or a channel of 7.0."""
+    with pytest.raises(InputError) as caught:
+        one_hot_semantics(IDS, edges, 35)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("num_labels", [0, -1])
+def test_no_labels_at_all_are_refused(num_labels: int) -> None:
+    with pytest.raises(InputError) as caught:
+        one_hot_semantics(IDS, None, num_labels)
+    assert str(caught.value) == f"num_labels is {num_labels}; a generator knows 1 label or more"
+
+
+@pytest.mark.parametrize("instance_ids", [IDS[0], IDS[None], IDS.float(), IDS.numpy()])
+def test_instance_ids_of_another_shape_or_type_say_what_is_taken(instance_ids: Any) -> None:
+    """Fault: edges along a batch, or an error of indexing."""
+    with pytest.raises(
+        InputError,
+        match=r"^instance_ids are a .* of shape \(.*\) and .*; instance ids are integers, in a ten",
+    ):
+        instance_edges(instance_ids)
 
 
 @given(arrays(np.int32, st.tuples(st.integers(1, 5), st.integers(1, 5)), elements=st.integers(0, 2)))

@@ -87,6 +87,20 @@ def test_a_style_encoder_that_does_not_fit_is_named() -> None:
         load_style_encoder(pack_weights(entries, metadata), "x")
 
 
+def test_a_style_encoder_that_can_only_say_nan_is_named() -> None:
+    """Fault: the encoder's spectral norms are not looked at, only the generator's."""
+    encoder = StyleEncoder(CODED)
+    content = pack_generator(network(CODED), style_encoder=encoder)
+    assert load_style_encoder(content) is not None
+    encoder.steps[3].weight_u.zero_()
+    with pytest.raises(
+        WeightsError,
+        match=r"^x \(style encoder\): entry 'steps\.3\.weight_u' makes the spectral norm u\^T W v of this "
+        r"convolution -?0, and its weight cannot be divided by that; use an earlier checkpoint$",
+    ):
+        load_style_encoder(pack_generator(network(CODED), style_encoder=encoder), "x")
+
+
 def test_half_storage_loads_as_float32_and_paints_nearly_the_same() -> None:
     """Fault: a float16 network on the CPU, or u and v rounded so that sigma is off."""
     generator = network()

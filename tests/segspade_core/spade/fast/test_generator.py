@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +20,7 @@ from segspade_core.errors import InputError
 from segspade_core.spade.code import code_dim
 from segspade_core.spade.fast import FastGenerator
 from segspade_core.spade.fast import generator as fast
+from segspade_core.spade.fast.buffers import Team
 from segspade_core.spade.fast.tables import Modulation
 from segspade_core.spade.generator import SpadeGenerator
 from segspade_core.spade.semantics import one_hot_semantics
@@ -156,8 +159,10 @@ def test_any_integers_and_no_edges(compiled: bool) -> None:
     label_ids, _ = maps((1, 8, 12), 5)
     expected = dense(generator, label_ids, torch.zeros(1, 8, 12, dtype=torch.bool))
     painter = FastGenerator(generator, compiled=compiled)
-    for dtype in (torch.uint8, torch.int16, torch.int32, torch.int64):
+    for dtype in (torch.uint8, torch.int16, torch.int32, torch.int64, torch.uint16, torch.uint32):
         torch.testing.assert_close(painter(label_ids.to(dtype)), expected, atol=EXACT, rtol=0)
+    label_ids[label_ids == 255] = 0  # there is none in int8
+    torch.testing.assert_close(painter(label_ids.char()), expected, atol=EXACT, rtol=0)
     assert painter(label_ids[:0]).shape == (0, 3, 8, 12)
 
 
@@ -269,6 +274,148 @@ def test_a_call_that_is_broken_off_leaves_no_half_filled_tables(monkeypatch: pyt
     )
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int16, torch.int32, torch.int64])
+def test_an_instance_that_refused_an_id_paints_on(compiled: bool, dtype: torch.dtype) -> None:
+    """Fault: in int8 -1 is 255 and gets past the check; its patches then stay in the tables for ever."""
+    generator = lively(SMALL)
+    painter = FastGenerator(generator, compiled=compiled)
+    label_ids, edges = maps((1, 8, 8), 5)
+    strange = label_ids.clamp(max=4).to(dtype)
+    strange[0, 3, 3] = -1
+    with pytest.raises(
+        InputError, match=r"^the label maps hold the ids -1; this generator knows 0 to 4, and"
+    ):
+        painter(strange, edges)
+    painted = painter(label_ids, edges)
+    torch.testing.assert_close(painted, dense(generator, label_ids, edges), atol=EXACT, rtol=0)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_call_that_fails_inside_leaves_nothing_in_the_tables(
+    compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault: a patch that no row can be made of stays numbered, and every later call fails of it."""
+    generator = lively(SMALL)
+    painter = FastGenerator(generator, compiled=compiled)
+    label_ids, edges = maps((1, 8, 8), 5)
+    painter(label_ids, edges)
+    strange = label_ids.short().clamp(max=4)
+    strange[0, 3, 3] = 500
+    with monkeypatch.context() as patched:
+        patched.setattr(fast, "check_label_ids", lambda *_: None)
+        patched.setattr(
+            fast, "one_hot_semantics", lambda ids, *_: one_hot_semantics(ids % 5, edges[:, ::4, ::4], 5)
+        )
+        with pytest.raises((RuntimeError, IndexError)):
+            painter(strange, edges)
+    assert painter.kept_bytes == 0
+    for _ in range(2):
+        painted = painter(label_ids, edges)
+        torch.testing.assert_close(painted, dense(generator, label_ids, edges), atol=EXACT, rtol=0)
+    assert painter.kept_bytes > 0
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_second_thread_is_refused_and_the_first_paints_on(
+    compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault: both write to the same memory and the process ends; or the refused call spoils the tables, or
+    leaves the instance in use for ever."""
+    generator = lively(SMALL)
+    painter = FastGenerator(generator, compiled=compiled)
+    label_ids, edges = maps((1, 16, 16), 5)
+    expected = dense(generator, label_ids, edges)
+    inside, go_on, painted = threading.Event(), threading.Event(), []
+    fill = Modulation.fill
+
+    def slow(self: Modulation, out: Tensor, *others: object) -> None:
+        inside.set()
+        assert go_on.wait(20)
+        fill(self, out, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Modulation, "fill", slow)
+    first = threading.Thread(target=lambda: painted.append(painter(label_ids, edges)))
+    first.start()
+    assert inside.wait(20)
+    try:
+        for in_use in (painter, copy.copy(painter)):  # the copy works in the same memory
+            with pytest.raises(InputError) as caught:
+                in_use(label_ids, edges)
+            assert str(caught.value) == (
+                "this FastGenerator is painting for another thread; make one instance for each thread"
+            )
+    finally:
+        go_on.set()
+        first.join()
+    torch.testing.assert_close(painted[0], expected, atol=EXACT, rtol=0)
+    assert torch.equal(painter(label_ids, edges), painted[0])
+    with pytest.raises(InputError, match="multiples of 4"):
+        painter(label_ids[:, :6], edges[:, :6])
+    assert torch.equal(painter(label_ids, edges), painted[0])
+
+
+def test_many_threads_on_one_instance_paint_rightly_or_not_at_all() -> None:
+    """Fault: a segmentation fault, which takes the process."""
+    generator = lively(SMALL)
+    painter = FastGenerator(generator)
+    label_ids, edges = maps((1, 32, 32), 5)
+    expected, painted, refused = dense(generator, label_ids, edges), [], []
+
+    def paint() -> None:
+        for _ in range(10):
+            try:
+                painted.append(painter(label_ids, edges))
+            except InputError as error:
+                refused.append(str(error))
+
+    workers = [threading.Thread(target=paint) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(painted) + len(refused) == 40
+    for image in painted:
+        torch.testing.assert_close(image, expected, atol=EXACT, rtol=0)
+    assert set(refused) <= {
+        "this FastGenerator is painting for another thread; make one instance for each thread"
+    }
+
+
+def test_it_is_copied_as_far_as_its_memory_is() -> None:
+    """Fault: a lock that cannot be copied; a deep copy that waits for the instance it was made of."""
+    generator = lively(SMALL)
+    label_ids, edges = maps((1, 8, 8), 5)
+    plain = FastGenerator(generator, compiled=False)
+    deep, expected = copy.deepcopy(plain), plain(label_ids, edges)
+    with plain._turn.taken("in use"):
+        assert torch.equal(deep(label_ids, edges), expected)
+        with pytest.raises(InputError):
+            copy.copy(plain)(label_ids, edges)
+    assert torch.equal(
+        copy.copy(FastGenerator(generator))(label_ids, edges), FastGenerator(generator)(label_ids, edges)
+    )
+    turn = pickle.loads(pickle.dumps(plain._turn))
+    with turn.taken("in use"), pytest.raises(InputError, match="in use"), turn.taken("in use"):
+        pass
+
+
+def test_a_kernel_that_fails_waits_for_the_other_threads() -> None:
+    """Fault: a call that is broken off while its threads still write to what the next call works in."""
+    torch.set_num_threads(2)
+    done = []
+
+    def kernel(first: int, last: int) -> None:
+        if first == 0:
+            raise KeyboardInterrupt
+        time.sleep(0.2)
+        done.append(last)
+
+    with pytest.raises(KeyboardInterrupt):
+        Team().run(kernel, 2)
+    assert done == [2]
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_instances_paint_at_once_on_threads_of_their_own(threads: int) -> None:
     """Fault: memory shared between instances, a range of rows painted by nobody."""
@@ -375,11 +522,18 @@ def test_what_the_dense_form_refuses_is_refused_alike() -> None:
     label_ids, edges = maps((1, 8, 8), 5)
     strange = label_ids.clone()
     strange[0, 0, 0] = 5
-    for bad_ids in (strange, label_ids[:, :6], label_ids.short() - 9):
+    wrong = (label_ids[0], label_ids[0, 0], label_ids[None], label_ids.float(), label_ids.bool())
+    for bad_ids in (strange, label_ids[:, :6], label_ids.short() - 9, *wrong, label_ids.numpy()):
         with pytest.raises(InputError) as ours:
             painter(bad_ids)
         with pytest.raises(InputError) as theirs:
-            dense(generator, bad_ids, torch.zeros(bad_ids.shape, dtype=torch.bool))
+            dense(generator, bad_ids, torch.zeros(tuple(bad_ids.shape), dtype=torch.bool))
+        assert str(ours.value) == str(theirs.value)
+    for bad_edges in (edges[..., :4], edges[0], edges.float(), edges.numpy()):
+        with pytest.raises(InputError) as ours:
+            painter(label_ids, bad_edges)
+        with pytest.raises(InputError) as theirs:
+            dense(generator, label_ids, bad_edges)
         assert str(ours.value) == str(theirs.value)
     with pytest.raises(InputError, match=r"^instance_edges have shape \(1, 8, 4\), label_ids \(1, 8, 8\)$"):
         painter(label_ids, edges[..., :4])
@@ -393,3 +547,8 @@ def test_what_the_dense_form_refuses_is_refused_alike() -> None:
     styled = FastGenerator(lively(SMALL.model_copy(update={"style_dim": 3})))
     with pytest.raises(InputError, match=r"^the code has shape \(1, 2\); this generator takes \(1, 3\)$"):
         styled(label_ids, edges, torch.zeros(1, 2))
+    with pytest.raises(
+        InputError,
+        match=r"^the code is a tensor of shape \(1, 3\) and torch\.float64; this generator takes a tensor of",
+    ):
+        styled(label_ids, edges, torch.zeros(1, 3).double())
