@@ -27,6 +27,7 @@ import psutil
 from segspade_core.errors import InputError
 
 START_S = 180
+_STOP_S = 30
 HOST = "127.0.0.1"
 _COMMAND = [sys.executable, "-m", "flows.server_process"]
 
@@ -133,7 +134,12 @@ def stop_server(workspace: Path) -> bool:
     try:
         process = psutil.Process(record.pid)
         process.terminate()
-        process.wait(timeout=30)
+        try:
+            process.wait(timeout=_STOP_S)
+        except psutil.TimeoutExpired:
+            # it waits for answers that nobody takes; its database bears a sudden end
+            process.kill()
+            process.wait(timeout=_STOP_S)
     except psutil.NoSuchProcess:
         pass
     for child in _started:

@@ -98,8 +98,8 @@ class Network:
     def remedy(self) -> str:
         """What to do where it is missing."""
         return (
-            f"To mend that, name a file of them with score_quality.{self.setting}; or put {self.url} into torch "
-            f"hub's cache (~/.cache/torch/hub/checkpoints), with score_quality.{self.setting} at 'auto'"
+            f"To mend that, name a file of them with score_quality.{self.setting}; or put {self.url} into "
+            f"torch hub's cache (~/.cache/torch/hub/checkpoints), with score_quality.{self.setting} at 'auto'"
         )
 
 

@@ -10,9 +10,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import psutil
@@ -189,6 +191,19 @@ def test_deploying_twice_makes_everything_once(service: Service) -> None:
         assert deployment["parameters"]["workspace"] == str(service.workspace)
         assert deployment["description"]
         assert "segspade" in deployment["tags"]
+
+
+def test_the_schedule_makes_runs(service: Service) -> None:
+    """Fault: a schedule that the server cannot write runs for, as with SQLAlchemy 2.1 under Prefect 3.8."""
+    found = service.get("deployments/name/retrain/retrain")
+    body = {"deployments": {"id": {"any_": [found["id"]]}}, "sort": "EXPECTED_START_TIME_ASC"}
+
+    def scheduled() -> list[str]:
+        runs = service.post("flow_runs/filter", body)
+        return [run["expected_start_time"] for run in runs if run["auto_scheduled"]]
+
+    first = datetime.fromisoformat(wait_for(scheduled, 120)[0]).astimezone(ZoneInfo("Europe/Berlin"))
+    assert (first.weekday(), first.hour, first.minute) == (1, 4, 30)
 
 
 def test_forms_say_what_a_field_means(service: Service) -> None:

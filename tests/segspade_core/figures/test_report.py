@@ -168,7 +168,7 @@ def test_quality_of_painting_stands_beside_what_moves_it(html: str) -> None:
     assert re.findall(r'<td class="n">(.*?)</td>', kernel)[:2] == ["1.25 ± 0.25", "−2.50 ± 0.25"]
     fid = html[html.index('<th scope="row">FID<br>') :]
     assert fid[: fid.index("</tr>")].count("left out") == 2
-    assert f'<p class="note">fid To mend that, name a file of them with score_quality.inception' in html
+    assert '<p class="note">fid To mend that, name a file of them with score_quality.inception' in html
     assert "subset size 1 / -2" in html
     assert "lower is better" in html
 
