@@ -13,7 +13,8 @@ from prefect.events.schemas.events import ResourceSpecification
 
 HEARTBEAT_S = 30  # the least that Prefect takes
 _SILENT_S = 3 * HEARTBEAT_S
-_ENDED = ("Completed", "Failed", "Cancelled", "Crashed", "TimedOut")
+# the last three are how a retraining ends when all is well
+_ENDED = ("Completed", "Failed", "Cancelled", "Crashed", "TimedOut", "Promoted", "Kept", "Nothing to do")
 _ANY_RUN = ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"})
 _WEBHOOK = "segspade-notify"
 
