@@ -161,6 +161,7 @@ def service(
     server = find_server(workspace)
     assert server is not None
     config = yaml.safe_load(tiny_file.read_text())
+    config["runtime"]["checkpoint_every_steps"] = 3  # each is 130 MB that goes to the disk
     made_service = Service(workspace, config, server.api, told[1], start_worker, start_worker())
     yield made_service
     made_service.worker.send_signal(signal.SIGINT)
