@@ -8,6 +8,7 @@ and none is started.
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import json
 import os
@@ -67,6 +68,8 @@ def prepare_environment(workspace: Path, verbose: bool = False) -> None:
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO" if verbose else "CRITICAL",
         # a busy machine answers late, and a run of an hour must not die of one slow answer
         "PREFECT_API_REQUEST_TIMEOUT": "120",
+        # and a server that is started anew is away for a minute or two: four of patience
+        "PREFECT_CLIENT_MAX_RETRIES": "7",
     }
     for name, value in settings.items():
         os.environ.setdefault(name, value)
@@ -85,7 +88,7 @@ def serving(
         port: where a server of the workspace's own is to listen; None: at one that is free.
 
     Raises:
-        InputError: PREFECT_API_URL does not answer, or `port` cannot be had.
+        InputError: PREFECT_API_URL does not answer, or not to us; or `port` cannot be had.
         ServerFailed: the server did not start.
     """
     prepare_environment(workspace, verbose)
@@ -95,6 +98,11 @@ def serving(
             raise InputError(
                 f"PREFECT_API_URL is {given}, but nothing answers there; start that server, "
                 "or unset the variable to use one of the workspace's own"
+            )
+        if not _lets_in(given):
+            raise InputError(
+                f"PREFECT_API_URL is {given}, and that server does not let in who asks; set "
+                "PREFECT_API_AUTH_STRING to what it has as PREFECT_SERVER_API_AUTH_STRING"
             )
         yield ServerRecord(api=given)
         return
@@ -192,6 +200,24 @@ def _says_no(api: str) -> bool:
         return True
     except OSError:
         return False
+    return True
+
+
+def _lets_in(api: str) -> bool:
+    """Whether the server takes our authentication string. Its health it tells to anybody, its version not."""
+    from prefect.settings import get_current_settings  # a profile of Prefect's may hold the string, too
+
+    request = urllib.request.Request(f"{api}/admin/version")
+    string = get_current_settings().api.auth_string
+    if string is not None:
+        token = base64.b64encode(string.get_secret_value().encode()).decode()
+        request.add_header("Authorization", f"Basic {token}")
+    try:
+        urllib.request.urlopen(request, timeout=10).close()
+    except urllib.error.HTTPError as error:
+        return error.code not in (401, 403)
+    except OSError:
+        return True  # it was there a moment ago: what becomes of it is Prefect's to say
     return True
 
 

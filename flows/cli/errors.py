@@ -51,6 +51,10 @@ def reporting_errors() -> Iterator[None]:
             _fail_unknown(console, error)
         _fail(console, f"{error.filename or 'the disk'}: {error.strerror}; mend that and run it again", 2)
     except Exception as error:
+        # httpx's, known by its name: to import it would be felt by commands that ask no server
+        if any(kind.__name__ == "TransportError" for kind in type(error).__mro__):
+            away = f"the Prefect server went away ({type(error).__name__})"
+            _fail(console, f"{away}; start it, and run the same again to go on", 1)
         _fail_unknown(console, error)
 
 

@@ -10,17 +10,23 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from flows.cli import app, summary
+from flows.cli.errors import reporting_errors
 from flows.cli.options import load_run_config, parse_splits
 from segspade_core.errors import InputError
 from storage.store import Store
 
 ROOT = Path(__file__).parent.parent.parent
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "configs").glob("*.yaml"))]
+DOCUMENTS = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "configs").glob("*.yaml")),
+]
 
 
 CITYSCAPES = str(ROOT / "configs" / "cityscapes.yaml")
@@ -179,9 +185,9 @@ def test_documented_commands_are_commands(path: Path) -> None:
     found += re.findall(r"`(segspade [^`]*)`", text) + re.findall(r"^    (segspade .*)$", text, re.M)
     assert found or path.suffix == ".yaml"
     for line in found:
-        words = shlex.split(line.removeprefix("$ ").removeprefix(".venv/bin/"), comments=True)
-        if words[:1] == ["segspade"] and not {"…", "[", "|"} & set(line):
-            _parse(group, words[1:], line)
+        typed = line.strip().removeprefix("$ ").removeprefix(".venv/bin/").removesuffix("\\")
+        if typed.startswith("segspade ") and not {"…", "[", "|"} & set(line):
+            _parse(group, shlex.split(typed, comments=True)[1:], line)
 
 
 def _parse(command: Any, words: list[str], line: str) -> None:
@@ -328,3 +334,13 @@ def test_published_weights_become_an_artifact_and_wrong_ones_a_sentence(
     about = json.loads((Store(workspace).path(ref) / "about.json").read_text())
     assert about["architecture"]["upsamplings"] == 5
     assert about["assumed"] == {"instance_edges": True}
+
+
+def test_a_server_that_went_away_is_said_to_have(capsys: pytest.CaptureFixture[str]) -> None:
+    """Fault: a traceback, and the user is asked to report a fault of SegSPADE's."""
+    with pytest.raises(typer.Exit) as ended, reporting_errors():
+        raise httpx.ConnectError("All connection attempts failed")
+    assert ended.value.exit_code == 1
+    assert capsys.readouterr().err == (
+        "error: the Prefect server went away (ConnectError); start it, and run the same again to go on\n"
+    )

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -42,6 +43,7 @@ class Service:
     told: list[dict[str, Any]]
     start_worker: Callable[[], subprocess.Popen[bytes]]
     worker: subprocess.Popen[bytes]
+    asked_s: float = 0.0
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
         for _ in range(20):
@@ -60,6 +62,7 @@ class Service:
     def ask_for(self, deployment: str, **parameters: Any) -> str:
         """Start a run as the UI does. Returns its id."""
         found = self.get(f"deployments/name/{deployment}")
+        self.asked_s = time.time()
         return str(self.post(f"deployments/{found['id']}/create_flow_run", {"parameters": parameters})["id"])
 
     def retrain(self, **changes: Any) -> str:
@@ -74,12 +77,7 @@ class Service:
 
     def training(self) -> psutil.Process:
         """The child process that trains, once it has saved a checkpoint."""
-        child = wait_for(
-            lambda: [
-                p for p in self.processes() if p.is_running() and "tasks.training_process" in p.cmdline()
-            ],
-            120,
-        )[0]
+        child = wait_for(self._trainings, 120)[0]
         kept = self.workspace / "staging"
         wait_for(
             lambda: [
@@ -90,6 +88,16 @@ class Service:
             120,
         )
         return child
+
+    def _trainings(self) -> list[psutil.Process]:
+        """Of the run that was asked for last, and not of one that is just ending."""
+        with suppress(psutil.NoSuchProcess):
+            return [
+                process
+                for process in self.processes()
+                if "tasks.training_process" in process.cmdline() and process.create_time() > self.asked_s
+            ]
+        return []
 
     def processes(self) -> list[psutil.Process]:
         """What the worker started, and what that started."""
