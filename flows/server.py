@@ -142,16 +142,24 @@ def stop_server(workspace: Path) -> bool:
     try:
         process = psutil.Process(record.pid)
         process.terminate()
-        try:
-            process.wait(timeout=_STOP_S)
-        except psutil.TimeoutExpired:
+        if not _ends(record):
             # it waits for answers that nobody takes; its database bears a sudden end
             process.kill()
-            process.wait(timeout=_STOP_S)
+            _ends(record)
     except psutil.NoSuchProcess:
         pass
     for child in _started:
         child.poll()  # one of ours is no child any more
+    return True
+
+
+def _ends(record: ServerRecord) -> bool:
+    """Wait for a server that was told to end. One whose parent has not noticed yet has ended as well."""
+    deadline = time.monotonic() + _STOP_S
+    while is_alive(record.pid, record.created):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
     return True
 
 

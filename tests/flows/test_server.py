@@ -142,3 +142,30 @@ def test_a_server_whose_starter_was_killed_is_waited_for(tmp_path: Path) -> None
             assert psutil.Process(found.pid).ppid() != os.getpid()
     finally:
         assert stop_server(tmp_path)
+
+
+def test_a_server_whose_parent_has_not_noticed_its_end_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault: a wait of half a minute, and then a traceback, for a process that is only a name any more."""
+    monkeypatch.setattr(server, "_answers", lambda _api: True)
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as child:
+        record(tmp_path, psutil.Process(child.pid))
+        began = time.monotonic()
+        assert stop_server(tmp_path)  # ours, and not waited for
+        assert time.monotonic() - began < 10
+        assert child.wait(1) == -15
+
+
+def test_a_server_that_does_not_end_when_told_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_answers", lambda _api: True)
+    monkeypatch.setattr(server, "_STOP_S", 0.5)
+    deaf = "from signal import *; signal(SIGTERM, SIG_IGN); print(flush=True); pause(); pause()"
+    with subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()  # it is deaf by now
+        record(tmp_path, psutil.Process(child.pid))
+        assert stop_server(tmp_path)
+        assert child.wait(1) == -9
