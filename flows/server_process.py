@@ -25,6 +25,8 @@ def serve(workspace: Path, port: int, lock: int | None = None, idle_s: float = I
     # the server tells its pages where it is: with another port than 4200 they would be empty
     os.environ.update(PREFECT_API_URL=api, PREFECT_SERVER_UI_API_URL=api)
     os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "WARNING"
+    # one at a time, thousands of tasks that end quickly are written too slowly, and most are dropped
+    os.environ.setdefault("PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE", "100")
     import uvicorn
     from prefect.server.api.server import create_app
 
