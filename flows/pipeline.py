@@ -30,6 +30,15 @@ def pipeline(config: RunConfig, workspace: Path = stages.WORKSPACE) -> ArtifactR
     check_paint(workspace, dataset, imported or config.generator, config.evaluate.paint)
     segmenter = stages.train_segmenter.fn(dataset, config.segmenter, workspace, runtime)
     generator = imported or stages.train_generator.fn(dataset, config.generator, workspace, runtime)
+    scores, report = evaluated(config, dataset, segmenter, generator, workspace)
+    name_results(workspace, config.name, [dataset, statistics, segmenter, generator, scores, report])
+    return report
+
+
+def evaluated(
+    config: RunConfig, dataset: ArtifactRef, segmenter: ArtifactRef, generator: ArtifactRef, workspace: Path
+) -> tuple[ArtifactRef, ArtifactRef]:
+    """Two models on splits of a dataset: the cycle and its scores, and the report on them."""
     scores = cycle.fn(
         dataset,
         segmenter,
@@ -38,11 +47,9 @@ def pipeline(config: RunConfig, workspace: Path = stages.WORKSPACE) -> ArtifactR
         config.score_boundary_tolerance,
         config.score_quality,
         workspace,
-        runtime,
+        config.runtime,
     )
-    report = stages.report.fn(scores, config.report, workspace, runtime)
-    name_results(workspace, config.name, [dataset, statistics, segmenter, generator, scores, report])
-    return report
+    return scores, stages.report.fn(scores, config.report, workspace, config.runtime)
 
 
 def imported_generator(config: RunConfig, workspace: Path) -> ArtifactRef | None:

@@ -9,9 +9,8 @@ from prefect import flow
 from prefect.states import Completed
 
 from flows import stages
-from flows.cycle import cycle
 from flows.dying import die_with_worker
-from flows.pipeline import dataset_of, imported_generator
+from flows.pipeline import dataset_of, evaluated, imported_generator
 from segspade_core.config import RunConfig, SegmentConfig
 from storage.refs import ArtifactRef
 from tasks.deciding import Contest
@@ -79,23 +78,13 @@ def _refresh(
     config: RunConfig, dataset: ArtifactRef, imported: ArtifactRef | None, workspace: Path
 ) -> ArtifactRef:
     """Everything downstream of the models in use: label maps, painted images, the cycle, scores, report."""
-    runtime, alias = config.runtime, config.retrain.alias
+    alias = config.retrain.alias
     segmenter = in_use(workspace, "segmenter", alias)
     assert segmenter is not None, "the first one that is trained comes into use"
     generator = imported or in_use(workspace, "generator", alias)
     if generator is None:
-        generator = stages.train_generator.fn(dataset, config.generator, workspace, runtime)
+        generator = stages.train_generator.fn(dataset, config.generator, workspace, config.runtime)
     put_in_use(workspace, generator, alias, f"as run '{config.name}' has it")
-    scores = cycle.fn(
-        dataset,
-        segmenter,
-        generator,
-        config.evaluate,
-        config.score_boundary_tolerance,
-        config.score_quality,
-        workspace,
-        runtime,
-    )
-    report = stages.report.fn(scores, config.report, workspace, runtime)
+    scores, report = evaluated(config, dataset, segmenter, generator, workspace)
     name_results(workspace, config.name, [scores, report])
     return report

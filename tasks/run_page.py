@@ -86,9 +86,9 @@ def show_lineage(workspace: Path, report: ArtifactRef) -> None:
                 {
                     "stage": manifest.stage,
                     "artifact": str(ref),
-                    "made from": ", ".join(f"{name} {key}" for name, key in manifest.inputs.items()),
                     "seconds": f"{manifest.seconds:.1f}",
                     "made (UTC)": manifest.created[:19],
+                    "made from": ", ".join(manifest.inputs.values()),  # last: it is long
                 }
             )
     create_table_artifact(key=LINEAGE_KEY, table=rows, description=f"What `{report}` was made from")

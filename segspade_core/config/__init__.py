@@ -1,8 +1,8 @@
 """Every setting of every stage: frozen, closed pydantic models.
 
-A stage's model enters its artifact key, so two runs that differ in one field make two artifacts. What must
-not change a result (device, number of workers, how often to checkpoint) lives in `RuntimeConfig` alone and
-never enters a key. `RunConfig` is one YAML file under `configs/`: one whole journey.
+A stage's model enters its artifact key, so two runs that differ in one field make two artifacts. How a run
+is done (device, number of workers, how often to checkpoint) lives in `RuntimeConfig` alone and never enters a
+key. `RunConfig` is one YAML file under `configs/`: one whole journey.
 """
 
 from segspade_core.config.base import Frozen, ImageSize, Layout, Split

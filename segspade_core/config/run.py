@@ -23,7 +23,11 @@ class EvaluateConfig(Frozen):
 
 
 class RuntimeConfig(Frozen):
-    """How to run. Nothing here changes a result, so nothing here enters an artifact key."""
+    """How to run. None of it enters an artifact key: results are the same up to rounding.
+
+    Other `threads`, `processes` or devices sum in another order, which can move a pixel that stands between
+    two labels. Where bytes are to be equal, let these be equal too.
+    """
 
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     workers: int = Field(0, ge=0, description="tasks at a time; 0 = as many as there are cores")

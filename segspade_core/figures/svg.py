@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from collections.abc import Sequence
 from html import escape
 
 # legible on white and on near-black alike; the page may set its own
 SERIES = ("#3b82f6", "#e2671f", "#16a34a", "#c026d3", "#b58900", "#0e9aa7")
 INK = "currentColor"
+_MARGIN = 10  # around a drawing that stands alone
 
 
 def number(value: float) -> str:
@@ -67,7 +69,17 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 
 def data_uri(drawing: str) -> str:
-    """The address of a drawing that is shown as an image, in colours of its own: on a page of any colour."""
-    attributes = 'xmlns="http://www.w3.org/2000/svg" style="color:#1f2328;background:#fff;padding:8px"'
-    alone = drawing.replace("<svg ", f"<svg {attributes} ", 1)
+    """The address of a `document` that is shown as an image, with a margin, on paper of its own.
+
+    Within an image nothing is taken from the page around it, and what reaches over its edge is cut off.
+    """
+    size = re.match(r'<svg viewBox="0 0 (\S+) (\S+)" width="\S+" height="\S+"', drawing)
+    assert size is not None, "a drawing made by `document`"
+    width, height = (float(side) + 2 * _MARGIN for side in size.groups())
+    framed = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" style="color:#1f2328;background:#fff" '
+        f'viewBox="{-_MARGIN} {-_MARGIN} {number(width)} {number(height)}" '
+        f'width="{number(width)}" height="{number(height)}"'
+    )
+    alone = framed + drawing[size.end() :]
     return "data:image/svg+xml;base64," + base64.b64encode(alone.encode()).decode()

@@ -19,13 +19,13 @@ from segspade_core.segmentation.validate import validate
 from segspade_core.segmentation.weights import pack_segmenter, start_from
 from segspade_core.training.checkpoint import CHECKPOINT, CheckpointStore, read_metadata
 from segspade_core.training.device import autocast
-from segspade_core.training.divergence import Place, check_losses, check_weights
+from segspade_core.training.divergence import Place, check_losses, check_weights, remedy_of
 from segspade_core.training.events import EpochEvent, EventSink, History, StepEvent, TrainingStopped
 from segspade_core.training.prefetch import prefetched
 from segspade_core.training.sampling import steps_per_epoch
 
 BEST = "best"  # weights alone, as they are published; the state to go on from is under CHECKPOINT
-_REMEDY = "lower lr, or train with precision fp32"
+_RATES = "lr"
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,13 @@ def train_segmenter(
             if epoch_ends:
                 values = {**state.history.step_means(steps), "lr": lr}
                 if val is not None:
-                    check_weights({"segmenter": state.model}, place, _REMEDY)
+                    check_weights(
+                        {"segmenter": state.model}, place, remedy_of(_RATES, state.config.precision)
+                    )
                     values |= validate(state.model, val, device)
-                    check_losses({"val_loss": values["val_loss"]}, place, _REMEDY)
+                    check_losses(
+                        {"val_loss": values["val_loss"]}, place, remedy_of(_RATES, state.config.precision)
+                    )
                     if values["val_miou"] > best_miou:
                         best_miou = values["val_miou"]
                         checkpoints.save(BEST, _pack(state, epoch, best_miou))
@@ -111,7 +115,7 @@ def train_segmenter(
                 on_event(EpochEvent(epoch + 1, config.epochs, values))
             stopping = should_stop()
             if epoch_ends or stopping or state.taken % checkpoint_every_steps == 0:
-                check_weights({"segmenter": state.model}, place, _REMEDY)
+                check_weights({"segmenter": state.model}, place, remedy_of(_RATES, state.config.precision))
                 checkpoints.save(CHECKPOINT, state.pack())
                 good = state.taken
             if stopping and state.taken < config.epochs * steps:
@@ -147,7 +151,7 @@ def _step(state: TrainingState, batch: Batch, place: Place) -> dict[str, float]:
         scores = state.model.scores(images)  # (B, C, H / 32, W / 32)
     loss = upsampled_cross_entropy(state.model.upsample, scores, targets)
     losses = {"loss": loss.item()}
-    check_losses(losses, place, _REMEDY)
+    check_losses(losses, place, remedy_of(_RATES, state.config.precision))
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()
     state.optimiser.step()

@@ -29,12 +29,12 @@ from segspade_core.spade.weights import pack_generator
 from segspade_core.training.checkpoint import CHECKPOINT, CheckpointStore
 from segspade_core.training.device import autocast
 from segspade_core.training.distributed import agree, average_gradients, is_first, processes, summed
-from segspade_core.training.divergence import Place, check_losses, check_weights
+from segspade_core.training.divergence import Place, check_losses, check_weights, remedy_of
 from segspade_core.training.events import EpochEvent, EventSink, History, StepEvent, TrainingStopped
 from segspade_core.training.prefetch import prefetched
 from segspade_core.training.sampling import steps_per_epoch
 
-_REMEDY = "lower lr_generator and lr_discriminator, or train with precision fp32"
+_RATES = "lr_generator and lr_discriminator"
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,9 @@ def train_generator(
             stopping = agree(should_stop())
             if epoch_ends or stopping or state.taken % checkpoint_every_steps == 0:
                 networks = {"generator": state.generator, "discriminator": state.discriminator}
-                check_weights(networks, Place(epoch, step, steps, good), _REMEDY)
+                check_weights(
+                    networks, Place(epoch, step, steps, good), remedy_of(_RATES, state.config.precision)
+                )
                 if is_first():
                     checkpoints.save(CHECKPOINT, state.pack())
                 good = state.taken
@@ -149,7 +151,7 @@ def take_step(state: TrainingState, batch: Batch, place: Place) -> dict[str, flo
     all_of_generator = of_painting | of_code
     summed_up = {"generator": weighted_sum(config.losses, all_of_generator)}
     losses = _means(all_of_generator | judgement.discriminator | summed_up)
-    check_losses(losses, place, _REMEDY)
+    check_losses(losses, place, remedy_of(_RATES, state.config.precision))
 
     (towards,) = torch.autograd.grad(total, [fake], retain_graph=True)
     state.optimiser_d.zero_grad(set_to_none=True)

@@ -33,6 +33,11 @@ class Place:
         return f"the last good checkpoint is '{CHECKPOINT}' from step {step + 1} of epoch {epoch + 1}"
 
 
+def remedy_of(rates: str, precision: str) -> str:
+    """What to change in the settings: the learning rates, by their names, and bf16 where it was used."""
+    return f"lower {rates}" + (", or train with precision fp32" if precision != "fp32" else "")
+
+
 def check_losses(losses: Mapping[str, float], place: Place, remedy: str) -> None:
     """Raise TrainingDiverged, naming step, term, checkpoint and `remedy`, unless every term is finite."""
     for name, value in losses.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from pathlib import Path
 from typing import Any
 
@@ -120,4 +121,7 @@ def test_a_training_as_a_whole_is_its_curves_and_settings(
     assert "encoder: resnet18" in page["markdown"]
     drawing = base64.b64decode(page["markdown"].partition("base64,")[2].partition(")")[0]).decode()
     assert drawing.startswith('<svg xmlns="http://www.w3.org/2000/svg" style="color:#1f2328;background:#fff')
+    # a margin that is part of the drawing: padding would cut off as much at the other side
+    assert re.search(r'viewBox="-10 -10 660 \d+" width="660" height="\d+"', drawing)
+    assert "padding" not in drawing
     assert len(page["markdown"]) < 200_000

