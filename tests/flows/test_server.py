@@ -167,5 +167,8 @@ def test_a_server_that_does_not_end_when_told_is_ended(
         assert child.stdout is not None
         child.stdout.readline()  # it is deaf by now
         record(tmp_path, psutil.Process(child.pid))
-        assert stop_server(tmp_path)
-        assert child.wait(1) == -9
+        try:
+            assert stop_server(tmp_path)
+            assert child.wait(1) == -9
+        finally:
+            child.kill()

@@ -62,8 +62,8 @@ def test_it_agrees_with_drawing_samples_one_by_one(score: object) -> None:
     low, high = np.quantile(differences, [0.025, 0.975])
     assert found.difference == pytest.approx(slow(challenger.sum(axis=0)) - slow(champion.sum(axis=0)))
     spread = high - low
-    assert abs(found.low - low) < 0.08 * spread
-    assert abs(found.high - high) < 0.08 * spread
+    assert abs(found.low - low) < 0.04 * spread  # a 90 % interval is off by 0.08
+    assert abs(found.high - high) < 0.04 * spread
     assert found.low < found.difference < found.high
 
 
