@@ -64,3 +64,34 @@ def test_nothing_is_shown_where_nobody_watches(capsys: pytest.CaptureFixture[str
         bar.advance(16)
     say_done("done")
     assert capsys.readouterr().err == ""
+
+
+def test_what_is_over_in_a_moment_has_no_page_and_what_lasts_ends_at_100(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Fault: a page for every stage that takes a second; a bar that stays at 90 % in the UI."""
+    import prefect.artifacts
+    import prefect.context
+
+    told: list[float] = []
+    now = [100.0]
+    monkeypatch.setattr(prefect.context.FlowRunContext, "get", lambda: object())
+    monkeypatch.setattr(
+        prefect.artifacts, "create_progress_artifact", lambda percent, **_: told.append(percent) or 7
+    )
+    monkeypatch.setattr(
+        prefect.artifacts, "update_progress_artifact", lambda _id, percent: told.append(percent)
+    )
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    with progress("segment", 32) as bar:
+        for _ in range(2):
+            now[0] += 2
+            bar.advance(16)
+    assert told == []
+    with progress("segment", 100) as bar:
+        for _ in range(9):
+            now[0] += 3
+            bar.advance(10)
+        now[0] += 1
+        bar.advance(10)
+    assert told == [20.0, 40.0, 60.0, 80.0, 100.0]
