@@ -11,7 +11,7 @@ setup: .venv/.installed
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "SegSPADE needs Python 3.11 or newer; say which one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 2; }
 	test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && $(BIN)/pip install --quiet uv; }
-	$(BIN)/uv pip install --quiet --requirement $(LOCK)
+	$(BIN)/uv pip install --quiet --compile-bytecode --requirement $(LOCK)
 	$(BIN)/uv pip install --quiet --no-deps --editable .
 	@touch $@
 

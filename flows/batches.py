@@ -24,7 +24,7 @@ from segspade_core.config import (
 )
 from storage.refs import ArtifactRef
 from tasks.inputs import source_place
-from tasks.naming import batch_name, name_results
+from tasks.naming import batch_name, name_results, tag_run
 from tasks.production import named
 
 _SEGMENTER = Field(
@@ -98,7 +98,7 @@ class CycleRequest(Frozen):
     report: ReportConfig = Field(ReportConfig(), title="Report")
 
 
-@flow(name="ingest-source", flow_run_name=batch_name, on_running=[die_with_worker])
+@flow(name="ingest-source", flow_run_name=batch_name, on_running=[die_with_worker, tag_run])
 def ingest_source(
     what: IngestRequest, workspace: Path = stages.WORKSPACE, runtime: RuntimeConfig = stages.RUNTIME
 ) -> ArtifactRef:
@@ -109,7 +109,7 @@ def ingest_source(
     return dataset
 
 
-@flow(name="segment-split", flow_run_name=batch_name, on_running=[die_with_worker])
+@flow(name="segment-split", flow_run_name=batch_name, on_running=[die_with_worker, tag_run])
 def segment_split(
     what: SegmentRequest, workspace: Path = stages.WORKSPACE, runtime: RuntimeConfig = stages.RUNTIME
 ) -> ArtifactRef:
@@ -121,7 +121,7 @@ def segment_split(
     )
 
 
-@flow(name="synthesize-split", flow_run_name=batch_name, on_running=[die_with_worker])
+@flow(name="synthesize-split", flow_run_name=batch_name, on_running=[die_with_worker, tag_run])
 def synthesize_split(
     what: SynthesizeRequest, workspace: Path = stages.WORKSPACE, runtime: RuntimeConfig = stages.RUNTIME
 ) -> ArtifactRef:
@@ -132,7 +132,7 @@ def synthesize_split(
     return stages.synthesize.fn(generator, label_maps, config, workspace, runtime)
 
 
-@flow(name="cycle-report", flow_run_name=batch_name, on_running=[die_with_worker])
+@flow(name="cycle-report", flow_run_name=batch_name, on_running=[die_with_worker, tag_run])
 def cycle_report(
     what: CycleRequest, workspace: Path = stages.WORKSPACE, runtime: RuntimeConfig = stages.RUNTIME
 ) -> ArtifactRef:

@@ -13,11 +13,11 @@ from segspade_core.config import GeneratorImportConfig, MinicitySource, RunConfi
 from storage.refs import ArtifactRef
 from tasks.importing import check_fits
 from tasks.inputs import source_place
-from tasks.naming import name_results, run_name
+from tasks.naming import name_results, run_name, tag_run
 from tasks.synthesizing import check_paint
 
 
-@flow(name="pipeline", flow_run_name=run_name, on_running=[die_with_worker])
+@flow(name="pipeline", flow_run_name=run_name, on_running=[die_with_worker, tag_run])
 def pipeline(config: RunConfig, workspace: Path = stages.WORKSPACE) -> ArtifactRef:
     """Make everything that `config` asks for, and use what is made already. Returns the report.
 

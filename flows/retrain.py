@@ -14,7 +14,7 @@ from flows.pipeline import dataset_of, evaluated, imported_generator
 from segspade_core.config import RunConfig, SegmentConfig
 from storage.refs import ArtifactRef
 from tasks.deciding import Contest
-from tasks.naming import name_results, run_name
+from tasks.naming import name_results, run_name, tag_run
 from tasks.production import (
     Candidate,
     Outcome,
@@ -29,7 +29,7 @@ from tasks.stage import tell
 from tasks.synthesizing import check_paint
 
 
-@flow(name="retrain", flow_run_name=run_name, on_running=[die_with_worker])
+@flow(name="retrain", flow_run_name=run_name, on_running=[die_with_worker, tag_run])
 def retrain(config: RunConfig, workspace: Path = stages.WORKSPACE) -> Any:
     """Renew the segmenter in use from what the source holds today. Returns the report on what is in use.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from prefect import flow
@@ -34,6 +35,7 @@ from tasks import (
     synthesizing,
     training,
 )
+from tasks.naming import stage_name
 from tasks.retrain_page import show_dataset, show_decision, show_drift
 from tasks.run_page import (
     show_classes,
@@ -47,9 +49,10 @@ from tasks.training_page import show_training
 
 WORKSPACE = Path("workspace")
 RUNTIME = RuntimeConfig()
+stage = partial(flow, flow_run_name=stage_name)
 
 
-@flow(name="minicity")
+@stage(name="minicity")
 def minicity(
     config: MinicityConfig, workspace: Path = WORKSPACE, runtime: RuntimeConfig = RUNTIME
 ) -> ArtifactRef:
@@ -60,7 +63,7 @@ def minicity(
         return publish(plan, work, **about)
 
 
-@flow(name="ingest")
+@stage(name="ingest")
 def ingest(
     source: ArtifactRef | Path,
     config: IngestConfig,
@@ -74,7 +77,7 @@ def ingest(
         return publish(plan, work, **about)
 
 
-@flow(name="describe")
+@stage(name="describe")
 def describe(
     dataset: ArtifactRef,
     workspace: Path = WORKSPACE,
@@ -91,7 +94,7 @@ def describe(
     return made
 
 
-@flow(name="drift")
+@stage(name="drift")
 def drift(
     before: ArtifactRef,
     now: ArtifactRef,
@@ -109,7 +112,7 @@ def drift(
     return made
 
 
-@flow(name="train-segmenter")
+@stage(name="train-segmenter")
 def train_segmenter(
     dataset: ArtifactRef,
     config: SegmenterConfig,
@@ -125,7 +128,7 @@ def train_segmenter(
     return made
 
 
-@flow(name="train-generator")
+@stage(name="train-generator")
 def train_generator(
     dataset: ArtifactRef,
     config: GeneratorConfig,
@@ -141,7 +144,7 @@ def train_generator(
     return made
 
 
-@flow(name="import-generator")
+@stage(name="import-generator")
 def import_generator(
     config: GeneratorImportConfig, workspace: Path = WORKSPACE, runtime: RuntimeConfig = RUNTIME
 ) -> ArtifactRef:
@@ -152,7 +155,7 @@ def import_generator(
         return publish(plan, work, **about)
 
 
-@flow(name="segment")
+@stage(name="segment")
 def segment(
     segmenter: ArtifactRef,
     images: ArtifactRef,
@@ -167,7 +170,7 @@ def segment(
         return publish(plan, work, **about)
 
 
-@flow(name="synthesize")
+@stage(name="synthesize")
 def synthesize(
     generator: ArtifactRef,
     label_maps: ArtifactRef,
@@ -182,7 +185,7 @@ def synthesize(
         return publish(plan, work, **about)
 
 
-@flow(name="decide")
+@stage(name="decide")
 def decide(
     contest: deciding.Contest,
     config: DecisionConfig,
@@ -198,7 +201,7 @@ def decide(
     return made
 
 
-@flow(name="score")
+@stage(name="score")
 def score(
     journeys: list[scoring.SplitJourney],
     config: ScoreConfig,
@@ -215,7 +218,7 @@ def score(
     return made
 
 
-@flow(name="report")
+@stage(name="report")
 def report(
     scores: ArtifactRef, config: ReportConfig, workspace: Path = WORKSPACE, runtime: RuntimeConfig = RUNTIME
 ) -> ArtifactRef:

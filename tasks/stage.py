@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from prefect import get_run_logger, task, unmapped
+from prefect import get_run_logger, tags, task, unmapped
 from prefect.cache_policies import CachePolicy
 from prefect.exceptions import MissingContextError
 from prefect.futures import as_completed
@@ -104,12 +104,16 @@ def _seconds_before(staging: Staging | None) -> float:
 
 @contextmanager
 def making(plan: Plan) -> Iterator[Work]:
-    """Hold the key while its artifact is made; when another holds it, wait and then use what it made."""
+    """Hold the key while its artifact is made; when another holds it, wait and then use what it made.
+
+    Tasks that run meanwhile are tagged with the stage.
+    """
     store = plan.store
     if store.exists(plan.ref):
-        yield Work(None)
+        with tags(plan.stage):
+            yield Work(None)
         return
-    with store.writer(plan.ref, on_wait=tell) as staging:
+    with tags(plan.stage), store.writer(plan.ref, on_wait=tell) as staging:
         work = Work(staging)
         try:
             yield work

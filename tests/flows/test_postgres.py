@@ -6,11 +6,8 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
+from servers import HOST, ended, free_port, prefect_server, wait_for
 
 from segspade_core.config import MinicityConfig
 from storage.store import Store
@@ -32,7 +29,6 @@ pytestmark = [
     pytest.mark.skipif(not FOLDERS, reason="no PostgreSQL here: install Debian's package postgresql"),
 ]
 
-HOST = "127.0.0.1"
 NAME, PASSWORD = "segspade", "a-password"
 STRING = "admin:a string"
 
@@ -60,18 +56,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """On loopback, in temporary folders; gone afterwards, with every process."""
     home = tmp_path_factory.mktemp("prefect")
     with postgres() as (url, query):
-        port = free_port()
-        api = f"http://{HOST}:{port}/api"
         settings = {
-            "PREFECT_HOME": str(home),
             "PREFECT_SERVER_DATABASE_CONNECTION_URL": url,
             "PREFECT_SERVER_API_AUTH_STRING": STRING,
         }
-        command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
-        with (home / "server.log").open("w") as log:
-            process = subprocess.Popen(command, env={**os.environ, **settings}, stdout=log, stderr=log)
-        with ended(process, signal.SIGTERM):
-            wait_for(lambda: answers(api), process, home / "server.log")
+        with prefect_server(home, free_port(), **settings) as api:
             yield Server(api, home, query)
 
 
@@ -122,52 +111,6 @@ def postgres() -> Iterator[tuple[str, Callable[[str], str]]]:
             yield f"postgresql+asyncpg://{NAME}:{PASSWORD}@{HOST}:{port}/{NAME}", query
     finally:
         shutil.rmtree(folder)
-
-
-@contextmanager
-def ended(process: subprocess.Popen[Any], how: signal.Signals) -> Iterator[None]:
-    """At the end of the block the process is gone, with all that it started."""
-    try:
-        yield
-    finally:
-        family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-        process.send_signal(how)
-        try:
-            process.wait(timeout=30)
-        finally:
-            if process.poll() is None:
-                process.kill()
-            _, left = psutil.wait_procs(family, timeout=15)
-            for each in left:
-                each.kill()
-    assert not left, f"still there after {process.args}: {left}"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-def answers(api: str) -> bool:
-    try:
-        return httpx.get(f"{api}/health", timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-def wait_for(
-    happens: Callable[[], object],
-    process: subprocess.Popen[Any],
-    log: Path | None = None,
-    within_s: float = 240,
-) -> None:
-    deadline = time.monotonic() + within_s
-    while not happens():
-        about = "" if log is None else log.read_text()
-        assert process.poll() is None, f"{process.args} ended: {about}"
-        assert time.monotonic() < deadline, f"{process.args} was not ready in time: {about}"
-        time.sleep(0.2)
 
 
 @pytest.mark.timeout(600)  # of it, setup on a busy machine: a database, a server, its tables
