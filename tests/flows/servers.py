@@ -41,10 +41,10 @@ def ended(process: subprocess.Popen[Any], how: signal.Signals) -> Iterator[None]
         family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
         process.send_signal(how)
         try:
-            process.wait(timeout=30)
+            process.wait(timeout=90)  # a worker sees its runs off, which takes its time on a busy machine
         finally:
-            if process.poll() is None:
-                process.kill()
+            process.kill()
+            process.wait()
             _, left = psutil.wait_procs(family, timeout=15)
             for each in left:
                 each.kill()

@@ -166,7 +166,7 @@ def service(
     yield made_service
     made_service.worker.send_signal(signal.SIGINT)
     try:
-        made_service.worker.wait(30)
+        made_service.worker.wait(90)
     finally:
         made_service.worker.kill()
         made_service.worker.wait()
