@@ -70,7 +70,7 @@ class OhemConfig(_PixelTerm):
     threshold: float = Field(
         0.7,
         gt=0,
-        le=1,
+        lt=1,
         title="Hard below",
         description="probability of the true class; a pixel below it counts",
     )

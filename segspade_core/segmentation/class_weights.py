@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -25,8 +26,8 @@ def class_weights(kind: ClassWeighting, counts: Tensor, beta: float = 1 - 1e-6) 
     """Weight of each class; those of the classes that occur have mean 1.
 
     'inverse_frequency' is one over a class's pixels. Median-frequency balancing (Eigen and Fergus, ICCV 2015)
-    is the same up to a factor, which the mean takes away, but for one thing: it counts a
-    class's share only in images that have the class, which counts over the whole split do not tell.
+    is the same up to a factor, which the mean takes away, but for one thing: it takes a class's share of the
+    images that have the class, which counts over the whole split do not tell.
     'effective_number' is (1 - beta) / (1 - beta^n) for n pixels.
 
     A class that does not occur weighs 1. In training that changes nothing but the smoothed part of a loss;
@@ -50,7 +51,7 @@ def class_weights(kind: ClassWeighting, counts: Tensor, beta: float = 1 - 1e-6) 
     if kind == "inverse_frequency":
         raw = 1 / pixels[there]
     else:
-        # expm1 and log1p: with beta near 1, both 1 - beta and 1 - beta^n would lose their digits
-        raw = (1 - beta) / -torch.expm1(pixels[there] * np.log1p(-(1 - beta)))
+        # expm1: with beta near 1, beta^n is near 1 too, and the difference would lose its digits
+        raw = (1 - beta) / -torch.expm1(pixels[there] * (math.log(beta) if beta else -math.inf))
     weights[there] = raw / raw.mean()
     return weights.float()

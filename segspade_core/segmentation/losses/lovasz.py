@@ -24,11 +24,12 @@ def lovasz_softmax_loss(logits: Tensor, targets: Tensor, per_image: bool = False
     Source: Berman et al., "The Lovász-Softmax Loss", CVPR 2018, algorithm 1; 'classes present'.
     """
     with torch.autocast(logits.device.type, enabled=False):
-        parts = zip(logits.split(1), targets.split(1), strict=True) if per_image else [(logits, targets)]
+        rows, ids = pixel_rows(logits, targets)
+        images = len(logits) if per_image else 1
         losses = []
-        for part, ids in parts:
-            losses += _mean_over_classes(*pixel_rows(part, ids))
-        return torch.stack(losses).mean() if losses else nothing(pixel_rows(logits, targets)[0])
+        for part, labels in zip(rows.chunk(images), ids.chunk(images), strict=True):
+            losses += _mean_over_classes(part, labels)
+        return torch.stack(losses).mean() if losses else nothing(rows)
 
 
 def _mean_over_classes(rows: Tensor, ids: Tensor) -> list[Tensor]:

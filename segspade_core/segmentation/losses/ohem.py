@@ -28,7 +28,7 @@ def ohem_cross_entropy(
     Args:
         logits: (B, C, H, W) float.
         targets: (B, H, W) uint8: classes below C, or 255 for void.
-        threshold: in (0, 1].
+        threshold: in (0, 1); for all pixels, say min_share 1.
         min_share: of the known pixels of the batch, rounded up, in (0, 1].
         class_weights: (C,) float, at least 0; None: all 1.
 
