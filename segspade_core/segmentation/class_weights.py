@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -48,10 +47,6 @@ def class_weights(kind: ClassWeighting, counts: Tensor, beta: float = 1 - 1e-6) 
     weights = torch.ones_like(pixels)
     if kind == "none" or not there.any():
         return weights.float()
-    if kind == "inverse_frequency":
-        raw = 1 / pixels[there]
-    else:
-        # expm1: with beta near 1, beta^n is near 1 too, and the difference would lose its digits
-        raw = (1 - beta) / -torch.expm1(pixels[there] * (math.log(beta) if beta else -math.inf))
+    raw = 1 / pixels[there] if kind == "inverse_frequency" else (1 - beta) / (1 - beta ** pixels[there])
     weights[there] = raw / raw.mean()
     return weights.float()

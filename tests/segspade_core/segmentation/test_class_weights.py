@@ -46,12 +46,12 @@ def test_what_is_there_has_mean_1_and_the_rarer_weighs_no_less(
         assert (falling.diff() <= 1e-6).all()
 
 
-def test_the_effective_number_keeps_its_digits() -> None:
-    """Fault: 1 - beta^n by subtraction. Peer: fractions, which round nothing."""
-    beta = 1 - 2.0**-40
-    exact = [(1 - Fraction(beta)) / (1 - Fraction(beta) ** n) for n in (1, 3)]
+@pytest.mark.parametrize("beta", [0.9, 1 - 1e-9, 1 - 1e-13])
+def test_the_effective_number_near_1_is_that_of_fractions(beta: float) -> None:
+    """Peer: fractions, which round nothing. Fault: pixels in float32, where 1 - beta is 0."""
+    exact = [(1 - Fraction(beta)) / (1 - Fraction(beta) ** n) for n in (1, 300)]
     mean = sum(exact) / 2
-    found = class_weights("effective_number", torch.tensor([1, 3]), beta).tolist()
+    found = class_weights("effective_number", torch.tensor([1, 300]), beta).tolist()
     assert found == pytest.approx([float(each / mean) for each in exact], rel=1e-6)
 
 

@@ -60,9 +60,10 @@ def test_every_setting_reaches_its_loss() -> None:
         ({"kind": "cross_entropy", **balanced}, weighted_cross_entropy(LOGITS, TARGETS, weights)),
         ({"kind": "focal", "gamma": 3.0, **balanced}, focal_loss(LOGITS, TARGETS, 3.0, weights)),
         (
-            {"kind": "ohem", "threshold": 0.4, "min_share": 0.2, **balanced},
-            ohem_cross_entropy(LOGITS, TARGETS, 0.4, 0.2, weights),
+            {"kind": "ohem", "threshold": 0.1, "min_share": 0.7, **balanced},
+            ohem_cross_entropy(LOGITS, TARGETS, 0.1, 0.7, weights),
         ),
+        ({"kind": "ohem", "threshold": 0.4}, ohem_cross_entropy(LOGITS, TARGETS, 0.4)),
         ({"kind": "lovasz", "per_image": True}, lovasz_softmax_loss(LOGITS, TARGETS, per_image=True)),
         (
             {"kind": "cross_entropy", "class_weights": "effective_number", "beta": 0.9},
