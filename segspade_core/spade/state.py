@@ -15,6 +15,7 @@ from segspade_core.spade.generator import SpadeGenerator, semantic_channels
 from segspade_core.spade.perceptual import perceptual_network
 from segspade_core.spade.spectral import SpectralConv2d
 from segspade_core.spade.style import StyleEncoder
+from segspade_core.training.averaging import average_of, decay_at, follow
 from segspade_core.training.checkpoint import (
     pack_state,
     restore_rng_states,
@@ -61,7 +62,7 @@ class TrainingState:
         )
         for network in (self.generator, self.discriminator):
             initialise(network)
-        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        self.average = average_of(self.generator)
         for network in (self.generator, self.discriminator, self.average):
             network.to(device)
         self.perceptual = _perceptual(config, device)
@@ -83,8 +84,7 @@ class TrainingState:
 
     def update_average(self) -> None:
         """Let the averaged network follow; early on faster, so that it forgets the random start."""
-        decay = min(self.config.ema_decay, (1 + self.taken) / (10 + self.taken))
-        follow(self.average, self.generator, decay)
+        follow(self.average, self.generator, decay_at(self.config.ema_decay, self.taken))
 
     def published(self) -> StyledGenerator:
         """The averaged networks, in evaluation mode, with u and v of their own averaged weights."""
@@ -155,21 +155,6 @@ def decay_factor(config: GeneratorConfig, epoch: int) -> float:
     if epoch < start:
         return 1.0
     return (config.epochs - epoch) / (config.epochs - start + 1)
-
-
-@torch.no_grad()
-def follow(average: nn.Module, live: nn.Module, decay: float) -> None:
-    """average = decay * average + (1 - decay) * live, for parameters and batch statistics.
-
-    u, v and the counter are copied: a mean of two unit vectors is no unit vector.
-    """
-    for mean, value in zip(average.parameters(), live.parameters(), strict=True):
-        mean.lerp_(value, 1 - decay)
-    for (name, kept), current in zip(average.named_buffers(), live.buffers(), strict=True):
-        if name.endswith(("running_mean", "running_var")):
-            kept.lerp_(current, 1 - decay)
-        else:
-            kept.copy_(current)
 
 
 def _adam(network: nn.Module, rate: float, config: GeneratorConfig) -> torch.optim.Adam:
