@@ -11,10 +11,12 @@ from prefect.events.actions import CallWebhook, ChangeFlowRunState
 from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 
-HEARTBEAT_S = 30  # the least that Prefect takes
+from flows.server import HEARTBEAT_S
+
 _SILENT_S = 3 * HEARTBEAT_S
-# the last three are how a retraining ends when all is well
-_ENDED = ("Completed", "Failed", "Cancelled", "Crashed", "TimedOut", "Promoted", "Kept", "Nothing to do")
+# the last four are how a retraining ends when all is well
+_WELL = ("Promoted", "Kept", "Finished", "Nothing to do")
+_ENDED = ("Completed", "Failed", "Cancelled", "Crashed", "TimedOut", *_WELL)
 _ANY_RUN = ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"})
 _WEBHOOK = "segspade-notify"
 
@@ -66,8 +68,9 @@ def _tell_of_failures(notify: str) -> Automation:
         trigger=EventTrigger(
             expect={f"prefect.flow-run.{state}" for state in ("Failed", "Crashed", "TimedOut")},
             match=_ANY_RUN,
+            # of the deployment: who started one at a terminal sees how it ends, and Ctrl-C is no failure
             match_related=ResourceSpecification(
-                {"prefect.resource.role": "flow", "prefect.resource.name": "retrain"}
+                {"prefect.resource.role": "deployment", "prefect.resource.name": "retrain"}
             ),
             for_each={"prefect.resource.id"},
             posture=Posture.Reactive,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import tempfile
@@ -10,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 import yaml
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectNotFound
+from prefect.server.schemas.schedules import CronSchedule
 from prefect.workers.process import ProcessWorker
 
 from flows.automations import automate
@@ -60,8 +63,12 @@ def deploy(
     Raises:
         InputError: Prefect does not take the schedule or the config; `notify` is no address.
     """
-    if notify is not None and urlsplit(notify).scheme not in ("http", "https"):
-        raise InputError(f"--notify {notify}: not an address that begins with http:// or https://")
+    if notify is not None and not _is_address(notify):
+        raise InputError(
+            f"--notify {notify}: not an address such as https://example.org/hook; give one, or leave it out"
+        )
+    if schedule is not None:
+        check_schedule(schedule)
     with get_client(sync_client=True) as client:
         try:
             client.read_work_pool(POOL)
@@ -74,6 +81,30 @@ def deploy(
     say("deployments " + ", ".join(names))
     for name in automate(notify):
         say(f"automation '{name}'")
+
+
+def _is_address(text: str) -> bool:
+    parts = urlsplit(text)
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def check_schedule(schedule: Schedule) -> None:
+    """See that Prefect can tell when it is due next.
+
+    Raises:
+        InputError: it cannot; names the option.
+    """
+    if schedule.timezone not in available_timezones():
+        raise InputError(
+            f"--timezone {schedule.timezone!r}: there is no such time zone; give one such as Europe/Berlin"
+        )
+    try:
+        asyncio.run(CronSchedule(cron=schedule.cron, timezone=schedule.timezone).get_dates(1))
+    except ValueError as error:
+        raise InputError(
+            f"--cron {schedule.cron!r}: not a schedule, or one that is never due; it has minute, hour, day, "
+            "month and weekday, as in '0 3 * * 1': three o'clock on Mondays"
+        ) from error
 
 
 def _document(workspace: Path, config: RunConfig | None, schedule: Schedule | None) -> dict[str, Any]:

@@ -8,6 +8,8 @@ import signal
 import sys
 from typing import Any
 
+from rich.console import Console
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -19,7 +21,14 @@ def die_with_worker(_flow: Any, _run: Any, _state: Any) -> None:
     """
     if sys.platform != "linux" or "PREFECT__FLOW_RUN_ID" not in os.environ:
         return
+    # its pipes die with the worker: rich, which Prefect's log goes through, would exit at the next line,
+    # before the signal can stop a training behind a checkpoint
+    Console.on_broken_pipe = _go_on  # type: ignore[method-assign]
     parent = os.getppid()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it died this moment
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _go_on(_console: Console) -> None:
+    """Nobody reads any more; the log is kept by the server."""

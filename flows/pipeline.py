@@ -14,6 +14,7 @@ from storage.refs import ArtifactRef
 from tasks.importing import check_fits
 from tasks.inputs import source_place
 from tasks.naming import name_results, run_name, tag_run
+from tasks.runners import check_cluster
 from tasks.synthesizing import check_paint
 
 
@@ -24,6 +25,7 @@ def pipeline(config: RunConfig, workspace: Path = stages.WORKSPACE) -> ArtifactR
     The stages run within this one run, so that its page shows all of their tasks.
     """
     runtime = config.runtime
+    check_cluster(runtime, workspace)
     imported = imported_generator(config, workspace)
     dataset = dataset_of(config, workspace)
     statistics = stages.describe.fn(dataset, workspace, runtime)

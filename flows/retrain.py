@@ -21,10 +21,12 @@ from tasks.production import (
     candidate_of,
     elect,
     in_use,
+    of_refresh,
     put_in_use,
     reason_to_rest,
     trained_on,
 )
+from tasks.runners import check_cluster
 from tasks.stage import tell
 from tasks.synthesizing import check_paint
 
@@ -35,8 +37,10 @@ def retrain(config: RunConfig, workspace: Path = stages.WORKSPACE) -> Any:
 
     The run ends as "Promoted" or "Kept", or as "Nothing to do" when nothing changed since the segmenter in
     use was trained, or since it was compared with another. The generator in use is the one that `config`
-    imports; one that it trains is trained once, and stays in use.
+    imports; one that it trains is trained once, and stays in use. "Finished" is a run that had nothing to
+    train, but found that what follows the segmenter in use was not made yet.
     """
+    check_cluster(config.runtime, workspace)
     imported = imported_generator(config, workspace)
     dataset = dataset_of(config, workspace)
     statistics = stages.describe.fn(dataset, workspace, config.runtime)
@@ -44,8 +48,10 @@ def retrain(config: RunConfig, workspace: Path = stages.WORKSPACE) -> Any:
     check_paint(workspace, dataset, imported or config.generator, config.evaluate.paint)
     candidate = candidate_of(workspace, dataset, config)
     outcome = reason_to_rest(candidate) or _contest(candidate, dataset, statistics)
-    tell(outcome.reason)
+    before = in_use(workspace, "report", config.name)
     report = _refresh(config, dataset, imported, workspace)
+    outcome = of_refresh(outcome, report != before)
+    tell(f"{outcome.name}: {outcome.reason}")
     return Completed(name=outcome.name, message=outcome.reason, data=report)  # type: ignore[arg-type]
 
 

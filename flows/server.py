@@ -22,12 +22,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 
 from segspade_core.errors import InputError
 
 START_S = 180
+HEARTBEAT_S = 30  # the least that Prefect takes
 _STOP_S = 30
 HOST = "127.0.0.1"
 _COMMAND = [sys.executable, "-m", "flows.server_process"]
@@ -70,6 +72,8 @@ def prepare_environment(workspace: Path, verbose: bool = False) -> None:
         "PREFECT_API_REQUEST_TIMEOUT": "120",
         # and a server that is started anew is away for a minute or two: four of patience
         "PREFECT_CLIENT_MAX_RETRIES": "7",
+        # a run that is silent for longer is taken for dead, whoever started it: see flows/automations.py
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S),
     }
     for name, value in settings.items():
         os.environ.setdefault(name, value)
@@ -249,7 +253,7 @@ def _start(workspace: Path, say: Callable[[str], None], port: int | None) -> Ser
         found = find_server(workspace)
         if found is not None:
             return found
-        port = _port(port)
+        port = _port(port) if port is not None else _free_port(_last_port(workspace))
         say("Starting the workspace's Prefect server (once; it stays for the next commands) …")
         with _log_path(workspace).open("ab") as log:
             process = subprocess.Popen(
@@ -266,17 +270,33 @@ def _start(workspace: Path, say: Callable[[str], None], port: int | None) -> Ser
         return _wait_until_up(workspace, process)
 
 
-def _port(wanted: int | None) -> int:
+def _port(wanted: int) -> int:
+    """A port that can be listened at; 0: any that is free."""
     with socket.socket() as probe:
         # as the server does: a port that was just left is free
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, wanted or 0))
+            probe.bind((HOST, wanted))
         except OSError as error:
             raise InputError(
                 f"--port {wanted}: cannot be had ({error.strerror}); give another, or none for a free one"
             ) from error
         return int(probe.getsockname()[1])
+
+
+def _free_port(liked: int) -> int:
+    try:
+        return _port(liked)
+    except InputError:
+        return _port(0)
+
+
+def _last_port(workspace: Path) -> int:
+    """Where the workspace's server was before: workers that wait for it find it there again. 0: nowhere."""
+    try:
+        return urlsplit(json.loads(_record_path(workspace).read_text())["api"]).port or 0
+    except (OSError, ValueError, TypeError, KeyError):
+        return 0
 
 
 def _wait_until_up(workspace: Path, process: subprocess.Popen[bytes]) -> ServerRecord:

@@ -95,7 +95,7 @@ class Aliases:
             meanings = _meanings(entries)
             if len(meanings) < 2:
                 raise MissingArtifact(
-                    f"{kind}/{name} has meant {meanings[-1]} from the first: there is nothing to go back to"
+                    f"{kind}/{name} means {meanings[-1]}, and there is nothing left to go back to"
                 )
             undone, key = meanings[-1], meanings[-2]
             self._write(kind, name, key, reason or f"rolled back from {undone}", undoes=undone)

@@ -48,7 +48,7 @@ def tag_run(_flow: Any, run: Any, _state: Any) -> None:
     given = run.parameters
     tags = _journey_tags(_plain(given["config"])) if "config" in given else _batch_tags(_plain(given["what"]))
     with get_client(sync_client=True) as client:
-        client.update_flow_run(run.id, tags=sorted({*run.tags, *tags}))
+        client.update_flow_run(run.id, tags=sorted({*run.tags, "segspade", *tags}))
 
 
 def _journey_tags(config: Mapping[str, Any]) -> list[str]:

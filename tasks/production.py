@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segspade_core.config import RetrainConfig, RunConfig, SegmenterConfig
+from segspade_core.errors import InputError
 from storage.aliases import Aliases
 from storage.errors import StorageError
 from storage.refs import ArtifactRef
@@ -35,7 +36,12 @@ def named(workspace: Path, text: str, *kinds: str) -> ArtifactRef:
 
     Raises:
         MissingArtifact: nothing is called so.
+        InputError: there is no workspace.
     """
+    if not workspace.is_dir():
+        raise InputError(
+            f"{workspace}: there is no workspace here; give the folder that the worker sees it in"
+        )
     ref = Store(workspace).resolve(text, kinds=kinds)
     if str(ref) != text:
         tell(f"{text} is {ref}")
@@ -52,6 +58,9 @@ def put_in_use(workspace: Path, model: ArtifactRef, alias: str, reason: str) -> 
             aliases.set(model.kind, f"{alias}-before", before, f"was {alias} until {model.key}")
         aliases.set(model.kind, alias, model.key, reason)
         tell(f"{model.kind}/{alias} is {model} now: {reason}")
+
+
+REST = "Nothing to do"
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a retraining ended: 'Promoted', 'Kept' or 'Nothing to do', and why."""
+    """How a retraining ended: 'Promoted', 'Kept', 'Finished' or 'Nothing to do', and why."""
 
     name: str
     reason: str
@@ -107,10 +116,10 @@ def reason_to_rest(candidate: Candidate) -> Outcome | None:
     if champion is None:
         return None
     if _is_trained_so(candidate):
-        return Outcome("Nothing to do", f"nothing changed since {champion} was trained")
+        return Outcome(REST, f"nothing changed since {champion} was trained")
     if challenger.key in Aliases(candidate.workspace).undone("segmenter", alias):
         return Outcome(
-            "Nothing to do",
+            REST,
             f"nothing changed since segmenter/{alias} was rolled back from {challenger}; to have it again: "
             f"segspade alias set segmenter/{alias} {challenger.key}",
         )
@@ -118,9 +127,19 @@ def reason_to_rest(candidate: Candidate) -> Outcome | None:
     if earlier is not None and _was_decided(candidate, earlier):
         verdict = read_decision(candidate.workspace, earlier)
         return Outcome(
-            "Nothing to do", f"nothing changed since {challenger} was not promoted: {verdict['reason']}"
+            REST, f"nothing changed since {challenger} was compared and not promoted: {verdict['reason']}"
         )
     return None
+
+
+def of_refresh(outcome: Outcome, made: bool) -> Outcome:
+    """How the run ended, now that it is known whether what follows the models in use had to be made.
+
+    A run that is cut short behind a promotion leaves that to the next.
+    """
+    if outcome.name != REST or not made:
+        return outcome
+    return Outcome("Finished", f"{outcome.reason}; what follows it was made now")
 
 
 def elect(candidate: Candidate, decision: ArtifactRef | None) -> Outcome:

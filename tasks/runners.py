@@ -35,10 +35,19 @@ def runner_of(runtime: RuntimeConfig, workspace: Path) -> Iterator[TaskRunner[An
     from prefect_dask import DaskTaskRunner
 
     address = cluster_address(runtime)
-    if runtime.dask_address is not None:
-        check_workers(address, workspace)
+    check_cluster(runtime, workspace)
     with DaskTaskRunner(address=address) as cluster:
         yield cluster
+
+
+def check_cluster(runtime: RuntimeConfig, workspace: Path) -> None:
+    """See, before hours of training, that shards can be sent to the cluster that `runtime` names, if any.
+
+    Raises:
+        InputError: as `check_workers`.
+    """
+    if runtime.runner == "dask" and runtime.dask_address is not None:
+        check_workers(runtime.dask_address, workspace)
 
 
 def sum_parts(

@@ -183,14 +183,20 @@ def _pace(plan: Plan, work: Work, about: dict[str, Any]) -> str:
     return f", {count:,} samples, {count / work.seconds:.3g} a second"
 
 
-class _NoTaskEnds(logging.Filter):
-    """Leaves out Prefect's line at the end of every task: its page shows that, and a split has thousands."""
+class _Without(logging.Filter):
+    """Leaves out lines of Prefect's that begin so."""
+
+    def __init__(self, *beginnings: str) -> None:
+        super().__init__()
+        self._beginnings = beginnings
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return not str(record.msg).startswith("Finished in state")
+        return not str(record.msg).startswith(self._beginnings)
 
 
-logging.getLogger("prefect.task_runs").addFilter(_NoTaskEnds())
+# at the end of every task: its page shows that, and a split has thousands
+logging.getLogger("prefect.task_runs").addFilter(_Without("Finished in state"))
+logging.getLogger("prefect.flow_runs").addFilter(_Without("Running hook", "Hook "))
 
 
 # never tried again within a run: a commit that was cut short is taken back by the next writer alone

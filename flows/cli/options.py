@@ -89,13 +89,19 @@ def existing_workspace(workspace: Path) -> Path:
     """The workspace of a command that reads.
 
     Raises:
-        InputError: it is not there.
+        InputError: it is not there, or is a folder of something else.
     """
-    if not workspace.is_dir():
+    if not workspace.is_dir() or not _may_be_workspace(workspace):
         raise InputError(
             f"{workspace}: there is no workspace; name another with --workspace, or make one: `segspade demo`"
         )
     return workspace
+
+
+def _may_be_workspace(folder: Path) -> bool:
+    """Whether it holds what a workspace holds, or nothing at all."""
+    found = {path.name for path in folder.iterdir()}
+    return not found or not found.isdisjoint({"artifacts", "staging", "aliases", ".prefect"})
 
 
 def workspace_for_writing(workspace: Path) -> Path:

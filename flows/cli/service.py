@@ -69,14 +69,12 @@ def worker(
 ) -> None:
     """Run what is scheduled or asked for in the UI, until Ctrl-C. The workspace's server stays as long."""
     with reporting_errors():
-        from flows.automations import HEARTBEAT_S
         from flows.deploying import POOL
         from flows.server import joining
 
         console = Console(stderr=True, soft_wrap=True, highlight=False)
         place = workspace_for_writing(workspace)
         server = joining(place, console.print)
-        os.environ.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", str(HEARTBEAT_S))
         console.print(f"Runs and deployments  {server.ui}")
         name = f"{socket.gethostname()}-{os.getpid()}"
         command = ["-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]

@@ -46,7 +46,8 @@ class DecisionConfig(Frozen):
         ge=-1,
         le=1,
         title="Margin",
-        description="the whole interval of the difference must lie above it; 0.01 is one point",
+        description="the whole interval of the difference must lie above it; 0.01 is one point; below 0, a "
+        "challenger may be worse by as much",
         examples=[0.0, 0.01],
     )
     confidence: float = Field(0.95, gt=0, lt=1, title="Confidence", description="of the interval")

@@ -33,7 +33,11 @@ class RuntimeConfig(Frozen):
     workers: int = Field(0, ge=0, description="tasks at a time; 0 = as many as there are cores")
     threads: int = Field(0, ge=0, description="threads of torch on the CPU; 0 = torch's own choice")
     runner: Literal["threads", "dask"] = "threads"
-    dask_address: str | None = Field(None, description="an existing Dask scheduler; none starts a local one")
+    dask_address: str | None = Field(
+        None,
+        pattern=r"^([a-z]+://)?(\[[0-9a-fA-F:]+\]|[^\s/:\[\]]+):\d+$",
+        description="an existing Dask scheduler, such as tcp://10.0.0.1:8786; none starts a local one",
+    )
     checkpoint_every_steps: int = Field(200, ge=1)
     accelerator_limit: str = Field(
         "auto",

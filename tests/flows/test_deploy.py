@@ -85,7 +85,15 @@ def test_a_retraining_asked_for_runs_and_batches_use_what_is_in_production(servi
     assert ours.inputs["segmenter"] == f"segmenter/{key}"
     of_run = {"logs": {"flow_run_id": {"any_": [run]}}}
     said = f"segmenter/production is segmenter/{key}"
-    wait_for(lambda: said in [log["message"] for log in service.post("logs/filter", of_run)], 20)
+    logs = wait_for(
+        lambda: (
+            (found := [log["message"] for log in service.post("logs/filter", of_run)])
+            and said in found
+            and found
+        ),
+        20,
+    )
+    assert not [line for line in logs if "hook" in line.lower()]
 
 
 def test_a_retraining_that_fails_is_told_of_and_changes_nothing(service: Service) -> None:

@@ -68,7 +68,7 @@ def test_a_first_model_then_nothing_then_new_frames_then_a_rollback(workspace: P
     name, message = run(more, workspace)
     assert (name, message.partition(":")[0]) == (
         "Nothing to do",
-        f"nothing changed since {challenger} was not promoted",
+        f"nothing changed since {challenger} was compared and not promoted",
     )
 
     # every difference is above minus one

@@ -22,7 +22,12 @@ from segspade_core.errors import InputError
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """What `serving` sets for this process is gone after the test."""
-    for name in ("PREFECT_HOME", "PREFECT_API_URL", "PREFECT_API_REQUEST_TIMEOUT"):
+    for name in (
+        "PREFECT_HOME",
+        "PREFECT_API_URL",
+        "PREFECT_API_REQUEST_TIMEOUT",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "environ", dict(os.environ))
 
@@ -97,12 +102,30 @@ def test_a_server_that_wants_a_password_is_there(monkeypatch: pytest.MonkeyPatch
     assert not server._is_reachable("nonsense")
 
 
+def test_a_server_comes_back_where_it_was_unless_that_is_taken(tmp_path: Path) -> None:
+    """Fault: workers that wait for a server that was started anew wait for ever."""
+    assert server._last_port(tmp_path) == 0
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        (tmp_path / ".prefect").mkdir()
+        (tmp_path / ".prefect" / "server.json").write_text(
+            json.dumps({"api": f"http://127.0.0.1:{port}/api"})
+        )
+        assert server._last_port(tmp_path) == port
+        taken.listen()
+        assert server._free_port(port) not in (0, port)
+    assert server._free_port(port) == port
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_server_is_started_once_found_again_and_ends_when_nobody_uses_it(tmp_path: Path) -> None:
     said: list[str] = []
     with serving(tmp_path, said.append) as first:
         assert os.environ["PREFECT_API_URL"] == first.api
+        # else a run that a person started is marked as dead after 90 s
+        assert os.environ["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == "30"
     assert "PREFECT_API_URL" not in os.environ
     process = psutil.Process(first.pid)
     try:

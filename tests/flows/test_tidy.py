@@ -73,6 +73,7 @@ def test_an_age_that_is_none_is_refused(text: str) -> None:
         (("--older-than", "3m"), "error: --older-than 3m: not a number of hours, days or weeks, such as 12h"),
         (("--older-than", "999999w"), "error: --older-than 999999w: longer ago than there are dates"),
         (("--older-than", "9" * 12 + "w"), "longer ago than there are dates"),
+        (("-w", "ordinary"), "error: ordinary: there is no workspace; name another with --workspace"),
         (("-w", "nowhere"), "error: nowhere: there is no workspace; name another with --workspace"),
     ],
 )
@@ -83,6 +84,7 @@ def test_what_is_wrong_is_said_before_a_server_is_started(
     monkeypatch.setattr("flows.server.serving", None)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "workspace").mkdir()
+    (tmp_path / "ordinary" / "notes").mkdir(parents=True)
     result = CliRunner().invoke(app, ["tidy", *arguments])
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.split())

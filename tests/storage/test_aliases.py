@@ -98,7 +98,7 @@ def test_a_rollback_goes_back_meaning_by_meaning(tmp_path):
     assert aliases.rollback("segmenter", "production", "looked worse at night") == ONE
     with pytest.raises(
         MissingArtifact,
-        match=rf"^segmenter/production has meant {ONE} from the first: there is nothing to go back to$",
+        match=rf"^segmenter/production means {ONE}, and there is nothing left to go back to$",
     ):
         aliases.rollback("segmenter", "production")
     last = aliases.history("segmenter", "production")[-1]

@@ -10,16 +10,19 @@ import pytest
 from handmade import commit
 
 from segspade_core.config import RunConfig
+from segspade_core.errors import InputError
 from storage.aliases import Aliases
 from storage.errors import MissingArtifact, StorageError
 from storage.refs import ArtifactRef
 from storage.store import Store
 from tasks.production import (
     Candidate,
+    Outcome,
     candidate_of,
     elect,
     in_use,
     named,
+    of_refresh,
     put_in_use,
     reason_to_rest,
     trained_on,
@@ -149,7 +152,7 @@ def test_a_challenger_that_lost_is_not_tried_again_until_something_changes(
     assert in_use(workspace, "segmenter", "production") == before
     rest = reason_to_rest(candidate_of(workspace, other, run()))
     assert rest is not None
-    assert rest.reason == f"nothing changed since {lost} was not promoted: it was measured"
+    assert rest.reason == f"nothing changed since {lost} was compared and not promoted: it was measured"
     for config in (
         run(retrain={"decision": {"margin": -0.1}}),
         run(segmenter={"weights": "none", "epochs": 9}),
@@ -218,3 +221,17 @@ def test_a_name_is_resolved_and_what_it_means_is_said(
     assert named(workspace, "segmenter/production", "segmenter") == made
     assert named(workspace, str(dataset), "dataset") == dataset
     assert said == [f"segmenter/production is {made} now: by hand", f"segmenter/production is {made}"]
+
+
+def test_a_run_that_only_finishes_what_another_began_says_so() -> None:
+    """Fault: "Nothing to do", and ten artifacts that were made."""
+    rest, kept = Outcome("Nothing to do", "nothing changed"), Outcome("Kept", "no better")
+    assert of_refresh(rest, made=False) == rest
+    assert of_refresh(rest, made=True) == Outcome("Finished", "nothing changed; what follows it was made now")
+    assert of_refresh(kept, made=True) == kept
+
+
+def test_a_workspace_that_is_not_there_is_said_to_be_none(tmp_path: Path) -> None:
+    """Fault: advice to list what is in it."""
+    with pytest.raises(InputError, match=r"nowhere: there is no workspace here; give the folder"):
+        named(tmp_path / "nowhere", "segmenter/production", "segmenter")

@@ -41,3 +41,15 @@ def test_a_sum_is_that_of_all_parts_in_order() -> None:
 
 def listed(item: int) -> list[int]:
     return [item]
+
+
+@pytest.mark.parametrize("address", ["nonsense", "tcp://host", "tcp://:8786", "host:port", "tcp://a b:8786"])
+def test_an_address_that_is_none_is_refused_in_the_config(address: str) -> None:
+    """Fault: a traceback of Dask's, after hours of training."""
+    with pytest.raises(ValueError, match="dask_address"):
+        RuntimeConfig(runner="dask", dask_address=address)
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:8786", "tls://dask.example.org:8786", "[::1]:8786"])
+def test_addresses_of_schedulers_are_taken(address: str) -> None:
+    assert RuntimeConfig(runner="dask", dask_address=address).dask_address == address

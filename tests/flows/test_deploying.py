@@ -1,0 +1,56 @@
+"""What `segspade deploy` refuses before anything is made, and how a run of a worker's ends with it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flows.deploying import Schedule, check_schedule, deploy
+from segspade_core.errors import InputError
+
+
+@pytest.mark.parametrize("cron", ["61 3 * * 1", "", "0 3 * *", "0 0 31 2 *"])
+def test_a_schedule_that_is_never_due_is_refused(cron: str) -> None:
+    """Fault: some deployments are renewed before Prefect says no, and says so on a whole screen."""
+    with pytest.raises(InputError, match=r"^--cron '.*': not a schedule, or one that is never due; it has"):
+        check_schedule(Schedule(cron, "UTC"))
+
+
+@pytest.mark.parametrize("timezone", ["Europe/Atlantis", "", "europe"])
+def test_a_time_zone_that_is_none_is_refused(timezone: str) -> None:
+    with pytest.raises(InputError, match=rf"^--timezone '{timezone}': there is no such time zone"):
+        check_schedule(Schedule("0 3 * * 1", timezone))
+
+
+def test_schedules_that_are_due_some_day_are_taken() -> None:
+    for cron in ("0 3 * * 1", "@weekly", "0 0 29 2 *"):
+        check_schedule(Schedule(cron, "Europe/Berlin"))
+
+
+@pytest.mark.parametrize("notify", ["http://", "nonsense", "ftp://example.org/x", "https:///x"])
+def test_an_address_to_tell_that_is_none_is_refused(notify: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=rf"^--notify {notify}: not an address such as https://"):
+        deploy(tmp_path, None, None, notify, 1, lambda _line: None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the signal of a parent's death is Linux's")
+def test_a_run_whose_reader_is_gone_goes_on_until_it_is_told_to_stop() -> None:
+    """Fault: rich exits at the first line that nobody reads, and the training's task is Running for ever."""
+    script = (
+        "import os, sys\nfrom rich.console import Console\nfrom flows.dying import die_with_worker\n"
+        "die_with_worker(None, None, None)\nsys.stdin.read()\n"
+        "Console(file=sys.stdout).print('nobody reads this')\n"
+        "os.write(2, b'went on')\nos._exit(0)"
+    )
+    environment = {**os.environ, "PREFECT__FLOW_RUN_ID": "a-run"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", script], env=environment, **pipes) as process:
+        assert None not in (process.stdin, process.stdout, process.stderr)
+        process.stdout.close()
+        process.stdin.close()
+        assert process.stderr.read().decode().endswith("went on")
+        assert process.wait(60) == 0
