@@ -33,7 +33,7 @@ class SegmenterConfig(Frozen):
         "'efficientnet-lite0', whose ImageNet weights install from the index",
         examples=["resnet34", "mit_b0", "tu-convnext_tiny", "efficientnet-lite0"],
     )
-    # left out of what is stored while it is the first one: segmenters keep the keys from before there was a choice
+    # left out of what is stored while it is the first one: keys stay those from before there was a choice
     head: Head = Field(
         "fcn32",
         exclude_if=lambda head: head == "fcn32",

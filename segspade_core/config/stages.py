@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from segspade_core.config.base import Frozen, ImageSize, Split
+
+_STRIDE = 32  # of the segmenters' networks
 
 Limit = Annotated[int | None, Field(ge=1, description="only the first so many samples of the split")]
 
@@ -20,6 +22,15 @@ class WindowsConfig(Frozen):
         0.25, ge=0, le=0.75, description="least share of a window that it has in common with the next"
     )
 
+    @model_validator(mode="after")
+    def _advances(self) -> Self:
+        if min(self.size) * (1 - self.overlap) < _STRIDE:
+            raise ValueError(
+                f"windows of {self.size[0]}x{self.size[1]} with an overlap of {self.overlap:g} advance by "
+                f"less than {_STRIDE} pixels, the network's stride; make them larger, or overlap less"
+            )
+        return self
+
 
 Scale = Annotated[float, Field(ge=0.25, le=4)]
 
@@ -27,7 +38,7 @@ Scale = Annotated[float, Field(ge=0.25, le=4)]
 class LookConfig(Frozen):
     """How a segmenter looks at a photograph: once and at all of it, unless asked for more.
 
-    What is not asked for is left out of what is stored: label maps keep the keys from before there was a choice.
+    What is not asked for is left out of what is stored: keys stay those from before there was a choice.
     """
 
     windows: WindowsConfig | None = Field(

@@ -37,7 +37,7 @@ _COLOURS = {
     "dpn": ((124 / 255, 117 / 255, 104 / 255), (1 / (0.0167 * 255),) * 3),
 }
 
-Colour = tuple[float, float, float]
+Colour = tuple[float, ...]  # red, green, blue
 
 
 def own_resnet(name: str) -> tuple[nn.Sequential, int]:
@@ -69,12 +69,17 @@ def library_name(name: str) -> str:
 
 @contextmanager
 def building(encoder: str, purpose: str) -> Iterator[None]:
-    """Tell what the libraries raise while they build for `purpose`, such as "the head 'unet'", as InputError."""
+    """Tell as InputError what the libraries raise while they build for `purpose`, such as "label maps"."""
     try:
         if encoder not in ENCODERS:
             check_encoder(encoder)
     except ValueError as error:
         raise InputError(str(error)) from error
+    if encoder.startswith(TIMM) and _sees_one_size_only(encoder):
+        raise InputError(
+            f"encoder '{encoder}' takes images of one size only, and photographs are padded to multiples of "
+            "32; take one that does not, such as tu-convnext_tiny or mit_b2"
+        )
     try:
         with warnings.catch_warnings():
             # encoders named 'timm-…' are called old; they are known as long as the library has them
@@ -86,6 +91,13 @@ def building(encoder: str, purpose: str) -> Iterator[None]:
         raise InputError(
             f"encoder '{encoder}' cannot be had for {purpose} ({reason}); take another encoder or head"
         ) from error
+
+
+def _sees_one_size_only(name: str) -> bool:
+    from timm.models import get_pretrained_cfg
+
+    known = get_pretrained_cfg(name.removeprefix(TIMM))
+    return known is not None and known.fixed_input_size
 
 
 def colours(name: str) -> tuple[Colour, Colour]:

@@ -54,10 +54,8 @@ def library_parts(head: str, encoder: str, num_classes: int) -> LibraryParts:
         )
     # convolution, upsampling, and an activation that is none
     convolution, upsampling, _ = network.segmentation_head
-    factor = int(upsampling.scale_factor) if isinstance(upsampling, nn.Upsample) else 1
-    return LibraryParts(
-        network.encoder, network.decoder, nn.Sequential(convolution), FixedUpsampling(factor)
-    )
+    factor = int(getattr(upsampling, "scale_factor", 1))  # an identity has none
+    return LibraryParts(network.encoder, network.decoder, nn.Sequential(convolution), FixedUpsampling(factor))
 
 
 class FixedUpsampling(nn.Module):

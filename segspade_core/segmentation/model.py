@@ -20,8 +20,9 @@ STRIDE = 32
 class Segmenter(nn.Module):
     """Photographs → class scores of every pixel, for images of any size.
 
-    Every head works in two steps: `scores` under autocast, then `to_full_size` in float32. Where `upsample`
-    is a BilinearUpsampling, as of 'fcn32', `upsampled_cross_entropy` does the second step and the loss at once.
+    Every head works in two steps: `scores`, which may run under autocast, and `to_full_size` in float32.
+    Where `upsample` is a BilinearUpsampling, as of 'fcn32', `upsampled_cross_entropy` does the second step
+    and the loss at once.
 
     Parameter names of 'fcn32': `encoder.<name in torchvision>`, `classifier.{weight,bias}`,
     `upsample.weight`. Those of the other heads are the ones of segmentation-models-pytorch: `encoder.…`,
@@ -45,8 +46,8 @@ class Segmenter(nn.Module):
             if encoder in OWN_RESNETS:
                 self.encoder, channels = own_resnet(encoder)
             else:
-                self.encoder = library_encoder(encoder)
-                channels = self.encoder.out_channels[-1]  # type: ignore[index]
+                self.encoder = library = library_encoder(encoder)
+                channels = library.out_channels[-1]
             self.classifier = nn.Conv2d(channels, num_classes, kernel_size=1)
             self.upsample = BilinearUpsampling(num_classes, STRIDE)
         else:

