@@ -110,9 +110,7 @@ def _read_by_library(encoder: str, entries: Mapping[str, Tensor], source: str) -
         try:
             with building(encoder, "these weights"):
                 if encoder.startswith(TIMM):
-                    filled = library_encoder(
-                        encoder, weights=True, pretrained_cfg_overlay={"state_dict": dict(entries)}
-                    )
+                    filled = _read_by_timm(encoder, entries)
                 else:
                     filled = library_encoder(encoder)
                     filled.load_state_dict(dict(entries))
@@ -121,3 +119,13 @@ def _read_by_library(encoder: str, entries: Mapping[str, Tensor], source: str) -
             cause = str(error.__cause__).split("\n")[1:2] or [str(error.__cause__)]
             raise WeightsError(f"{source}: is this {what}? ({' '.join(cause[0].split())[:300]})") from error
     return dict(filled.state_dict())
+
+
+def _read_by_timm(encoder: str, entries: Mapping[str, Tensor]) -> Any:
+    import timm
+
+    # as a whole first: timm passes over what is missing where it leaves out the classifier
+    timm.create_model(
+        encoder.removeprefix(TIMM), pretrained=True, pretrained_cfg_overlay={"state_dict": dict(entries)}
+    )
+    return library_encoder(encoder, weights=True, pretrained_cfg_overlay={"state_dict": dict(entries)})
