@@ -59,6 +59,6 @@ def segment_part(plan: Plan, part: Part) -> StoredPart:
         arrays = open_input(plan.workspace, plan.input("images"), part.split, "image")
         images = arrays["image"][part.start : part.stop]
         with accelerator_turn(plan.runtime):
-            label_ids = predict(model, images, device)
+            label_ids = predict(model, images, device, SegmentConfig(**plan.config))
         write_shard(plan.staging / part.array, part.shard, {"label_ids": label_ids})
     return StoredPart(plan=plan, part=part)

@@ -19,15 +19,17 @@ from segspade_core.config.generator import (
 )
 from segspade_core.config.retrain import DecisionConfig, DescribeConfig, DriftConfig, RetrainConfig
 from segspade_core.config.run import EvaluateConfig, RunConfig, RuntimeConfig
-from segspade_core.config.segmenter import AugmentConfig, SegmenterConfig, Weights
+from segspade_core.config.segmenter import AugmentConfig, Head, SegmenterConfig, Weights
 from segspade_core.config.stages import (
     Limit,
+    LookConfig,
     PaintConfig,
     QualityConfig,
     ReportConfig,
     ScoreConfig,
     SegmentConfig,
     SynthesizeConfig,
+    WindowsConfig,
 )
 
 __all__ = [
@@ -42,10 +44,12 @@ __all__ = [
     "GeneratorArchitecture",
     "GeneratorConfig",
     "GeneratorImportConfig",
+    "Head",
     "ImageSize",
     "IngestConfig",
     "Layout",
     "Limit",
+    "LookConfig",
     "LossWeights",
     "MinicityConfig",
     "MinicitySource",
@@ -64,4 +68,5 @@ __all__ = [
     "SynthesizeConfig",
     "UNetArchitecture",
     "Weights",
+    "WindowsConfig",
 ]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from segspade_core.config.base import Frozen, ImageSize
+from segspade_core.config.encoders import check_encoder
 
+Head = Literal["fcn32", "unet", "deeplabv3plus", "segformer", "fpn", "upernet"]
 Weights = Annotated[str, Field(min_length=1, description="'imagenet', 'none', or the path of a weights file")]
 
 
@@ -25,7 +27,18 @@ class AugmentConfig(Frozen):
 class SegmenterConfig(Frozen):
     """Settings of one segmenter training run."""
 
-    encoder: Literal["resnet18", "resnet34", "resnet50"] = "resnet34"
+    encoder: Annotated[str, AfterValidator(check_encoder)] = Field(
+        "resnet34",
+        description="a name that segmentation-models-pytorch knows, 'tu-' and one of timm's, or "
+        "'efficientnet-lite0', whose ImageNet weights install from the index",
+        examples=["resnet34", "mit_b0", "tu-convnext_tiny", "efficientnet-lite0"],
+    )
+    # left out of what is stored while it is the first one: keys stay those from before there was a choice
+    head: Head = Field(
+        "fcn32",
+        exclude_if=lambda head: head == "fcn32",
+        description="what makes label maps of the encoder's features",
+    )
     weights: Weights = "imagenet"
     num_classes: int = Field(34, ge=2, le=255, description="label ids 0..33 are predicted by default")
     epochs: int = Field(25, ge=1)

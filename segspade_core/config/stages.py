@@ -3,16 +3,60 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
-from segspade_core.config.base import Frozen, Split
+from segspade_core.config.base import Frozen, ImageSize, Split
+
+_STRIDE = 32  # of the segmenters' networks
 
 Limit = Annotated[int | None, Field(ge=1, description="only the first so many samples of the split")]
 
 
-class SegmentConfig(Frozen):
+class WindowsConfig(Frozen):
+    """Windows that are seen one at a time, for photographs too large for the memory."""
+
+    size: ImageSize
+    overlap: float = Field(
+        0.25, ge=0, le=0.75, description="least share of a window that it has in common with the next"
+    )
+
+    @model_validator(mode="after")
+    def _advances(self) -> Self:
+        if min(self.size) * (1 - self.overlap) < _STRIDE:
+            raise ValueError(
+                f"windows of {self.size[0]}x{self.size[1]} with an overlap of {self.overlap:g} advance by "
+                f"less than {_STRIDE} pixels, the network's stride; make them larger, or overlap less"
+            )
+        return self
+
+
+Scale = Annotated[float, Field(ge=0.25, le=4)]
+
+
+class LookConfig(Frozen):
+    """How a segmenter looks at a photograph: once and at all of it, unless asked for more.
+
+    What is not asked for is left out of what is stored: keys stay those from before there was a choice.
+    """
+
+    windows: WindowsConfig | None = Field(
+        None, exclude_if=lambda windows: windows is None, description="none sees the photograph as a whole"
+    )
+    flip: bool = Field(
+        False, exclude_if=lambda flip: not flip, description="a second look, mirrored left to right"
+    )
+    scales: tuple[Scale, ...] = Field(
+        (1.0,),
+        min_length=1,
+        exclude_if=lambda scales: scales == (1.0,),
+        description="a look at each; the probabilities of all looks are averaged",
+        examples=[[0.75, 1.0, 1.25]],
+    )
+
+
+class SegmentConfig(LookConfig):
     """Settings of one batch segmentation."""
 
     split: Split

@@ -11,10 +11,10 @@ import torchvision
 from segspade_core.errors import WeightsError
 from segspade_core.training.download import download, named_digest
 
-_REMEDY = "set segmenter.weights to the path of a file of weights; or set it to 'none' to train from scratch"
+REMEDY = "set segmenter.weights to the path of a file of weights; or set it to 'none' to train from scratch"
 
 
-def imagenet_weights(encoder: str, remedy: str = _REMEDY) -> tuple[bytes, str]:
+def imagenet_weights(encoder: str, remedy: str = REMEDY) -> tuple[bytes, str]:
     """The file of torchvision's IMAGENET1K_V1 weights, and where it lies.
 
     V1 also for ResNet-50, whose V2 is the better classifier: torchvision's own segmentation networks start

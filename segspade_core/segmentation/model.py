@@ -1,69 +1,97 @@
-"""The segmenter: a ResNet down to 1/32, class scores there, and a learned upsampling back to full size.
+"""The segmenter: an encoder down to 1/32, class scores, and an upsampling back to full size.
 
-Source: Long et al., "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015 (FCN-32s), on the
-encoder of He et al., "Deep Residual Learning for Image Recognition", CVPR 2016.
+Source of the head 'fcn32': Long et al., "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015
+(FCN-32s); of its ResNets: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016. The other
+heads: see heads.py.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 import torch
 import torch.nn.functional as F
-import torchvision
 from torch import Tensor, nn
 
+from segspade_core.segmentation.encoders import OWN_RESNETS, colours, deepest, library_encoder, own_resnet
+from segspade_core.segmentation.heads import FixedUpsampling, library_parts
+
 STRIDE = 32
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-# conv1 .. layer4 under the names that torchvision's weights have; avgpool and fc are left out
-_ENCODER_PARTS = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
 
 
 class Segmenter(nn.Module):
     """Photographs → class scores of every pixel, for images of any size.
 
-    Parameter names: `encoder.<name in torchvision>`, `classifier.{weight,bias}`, `upsample.weight`.
+    Every head works in two steps: `scores`, which may run under autocast, and `to_full_size` in float32.
+    Where `upsample` is a BilinearUpsampling, as of 'fcn32', `upsampled_cross_entropy` does the second step
+    and the loss at once.
+
+    Parameter names of 'fcn32': `encoder.<name in torchvision>`, `classifier.{weight,bias}`,
+    `upsample.weight`. Those of the other heads are the ones of segmentation-models-pytorch: `encoder.…`,
+    `decoder.…`, `segmentation_head.0.{weight,bias}`.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, encoder: str, num_classes: int) -> None:
+    def __init__(self, encoder: str, num_classes: int, head: str = "fcn32") -> None:
+        """Draw a network.
+
+        Raises:
+            InputError: there is no such encoder or head, or they do not go together.
+        """
         super().__init__()
-        self.encoder_name, self.num_classes = encoder, num_classes
-        resnet = torchvision.models.get_model(encoder, weights=None)
-        self.encoder = nn.Sequential(OrderedDict((name, getattr(resnet, name)) for name in _ENCODER_PARTS))
-        self.classifier = nn.Conv2d(resnet.fc.in_features, num_classes, kernel_size=1)
-        self.upsample = BilinearUpsampling(num_classes, STRIDE)
+        self.encoder_name, self.num_classes, self.head_name = encoder, num_classes, head
+        self.encoder: nn.Module
+        self.upsample: BilinearUpsampling | FixedUpsampling
+        if head == "fcn32":
+            if encoder in OWN_RESNETS:
+                self.encoder, channels = own_resnet(encoder)
+            else:
+                self.encoder = library = library_encoder(encoder)
+                channels = library.out_channels[-1]
+            self.classifier = nn.Conv2d(channels, num_classes, kernel_size=1)
+            self.upsample = BilinearUpsampling(num_classes, STRIDE)
+        else:
+            parts = library_parts(head, encoder, num_classes)
+            self.encoder, self.decoder = parts.encoder, parts.decoder
+            self.segmentation_head, self.upsample = parts.segmentation_head, parts.upsample
         self.set_normalisation()
 
     def set_normalisation(self) -> None:
         """Fill the two buffers that no file of weights holds; for networks built on the meta device."""
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+        mean, std = colours(self.encoder_name)
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Score every class at every pixel.
 
         Args:
-            images: (B, 3, H, W) float32 in [0, 1]; ImageNet's normalisation happens here.
+            images: (B, 3, H, W) float32 in [0, 1]; the encoder's own normalisation happens here.
 
         Returns:
-            (B, C, H, W) float32 logits, channels last in memory.
+            (B, C, H, W) float32 logits; of 'fcn32' channels last in memory.
         """
         height, width = images.shape[-2:]
-        x = self.upsample(self.scores(images))  # (B, C, H, W), both rounded up to multiples of 32
-        return x[..., :height, :width]
+        return self.to_full_size(self.scores(images), height, width)
 
     def scores(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) float32 in [0, 1] → (B, C, H / 32, W / 32), rounded up: logits before upsampling."""
+        """(B, 3, H, W) float32 in [0, 1] → (B, C, h, w), the logits before upsampling.
+
+        h and w are the sides, rounded up to multiples of 32, divided by 32 ('fcn32'), 1 ('unet') or 4.
+        """
         if images.dim() != 4 or images.shape[1] != 3:
             raise ValueError(f"images have shape {tuple(images.shape)}; the segmenter takes (B, 3, H, W)")
-        x = pad_to_stride((images - self.mean) / self.std)
-        x = self.encoder(x)  # (B, 512 or 2048, H / 32, W / 32)
-        scores: Tensor = self.classifier(x)  # (B, C, H / 32, W / 32)
+        features = self.encoder(pad_to_stride((images - self.mean) / self.std))
+        if self.head_name == "fcn32":
+            scores: Tensor = self.classifier(deepest(features))  # (B, C, H / 32, W / 32)
+        else:
+            scores = self.segmentation_head(self.decoder(features))
         return scores
+
+    def to_full_size(self, scores: Tensor, height: int, width: int) -> Tensor:
+        """What `scores` gave → (B, C, height, width) float32 logits of images of that size."""
+        logits: Tensor = self.upsample(scores)  # both sides rounded up to multiples of 32
+        return logits[..., :height, :width]
 
 
 class BilinearUpsampling(nn.Module):

@@ -9,12 +9,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from segspade_core.config import LookConfig
 from segspade_core.errors import InputError
 from segspade_core.labels import VOID_IDS
+from segspade_core.segmentation.looks import averaged_probs
 from segspade_core.segmentation.model import Segmenter
+from segspade_core.segmentation.windows import blended_rows
 
 
-def predict(model: Segmenter, images: Any, device: torch.device | str = "cpu") -> npt.NDArray[np.uint8]:
+def predict(
+    model: Segmenter, images: Any, device: torch.device | str = "cpu", look: LookConfig | None = None
+) -> npt.NDArray[np.uint8]:
     """Predict the label map of every photograph.
 
     Void is never predicted: it means that nobody knows, so it is always wrong in the scores, and the
@@ -24,6 +29,8 @@ def predict(model: Segmenter, images: Any, device: torch.device | str = "cpu") -
     Args:
         model: in any mode; it is moved to `device` and its mode is left as it was.
         images: (N, H, W, 3) uint8 of any height and width, anything that slices like an array.
+        look: through windows, mirrored, at several scales; none is one look at the whole photograph. With
+            windows the other looks are taken through each of them.
 
     Returns:
         (N, H, W) uint8 label ids.
@@ -41,24 +48,56 @@ def predict(model: Segmenter, images: Any, device: torch.device | str = "cpu") -
     model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     try:
         for index in range(len(label_ids)):
-            logits = score(model, np.asarray(images[index]), device)
-            label_ids[index] = choose(logits)[0].cpu().numpy()
+            _predict_one(model, np.asarray(images[index]), device, look or LookConfig(), label_ids[index])
     finally:
         model.train(training)
     return label_ids
 
 
 @torch.inference_mode()
+def _predict_one(
+    model: Segmenter,
+    image: npt.NDArray[np.uint8],
+    device: torch.device,
+    look: LookConfig,
+    label_ids: npt.NDArray[np.uint8],
+) -> None:
+    """(H, W, 3) uint8 → `label_ids`, (H, W) uint8, which are filled in."""
+
+    def scores(image: npt.NDArray[np.uint8]) -> Tensor:
+        """(h, w, 3) uint8 → (1, C, h, w): of one look alone the logits, whose order is that of the probs."""
+        if look.windows is None and not look.flip and look.scales == (1.0,):
+            return score(model, image, device)
+        return averaged_probs(model, _pixels(image, device), look.scales, look.flip)
+
+    if look.windows is None:
+        label_ids[:] = choose(scores(image))[0].cpu().numpy()
+        return
+
+    def through_window(top: int, bottom: int, left: int, right: int) -> Tensor:
+        return scores(image[top:bottom, left:right])[0]
+
+    height, width = label_ids.shape
+    for top, strip in blended_rows(through_window, height, width, look.windows):
+        label_ids[top : top + strip.shape[1]] = choose(strip[None])[0].cpu().numpy()
+
+
+@torch.inference_mode()
 def score(model: Segmenter, image: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
     """(H, W, 3) uint8 → (1, C, H, W) float32 logits on `device`."""
-    pixels = torch.from_numpy(np.ascontiguousarray(image))[None].to(device)
-    logits: Tensor = model(pixels.permute(0, 3, 1, 2).float() / 255)
+    logits: Tensor = model(_pixels(image, device))
     return logits
+
+
+def _pixels(image: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
+    """(H, W, 3) uint8 → (1, 3, H, W) float32 in [0, 1] on `device`."""
+    pixels = torch.from_numpy(np.ascontiguousarray(image))[None].to(device)
+    return pixels.permute(0, 3, 1, 2).float() / 255
 
 
 @torch.inference_mode()
 def choose(logits: Tensor) -> Tensor:
-    """(B, C, H, W) logits → (B, H, W) uint8: the best class that is not void. Overwrites void's logits."""
+    """(B, C, H, W) logits or probs → (B, H, W) uint8: the best class that is not void. Overwrites void's."""
     for id in VOID_IDS:
         if id < logits.shape[1]:
             logits[:, id] = float("-inf")

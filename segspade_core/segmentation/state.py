@@ -26,7 +26,7 @@ class TrainingState:
     def __init__(self, config: SegmenterConfig, device: torch.device) -> None:
         torch.manual_seed(config.seed)
         self.config, self.device = config, device
-        self.model = Segmenter(config.encoder, config.num_classes)
+        self.model = Segmenter(config.encoder, config.num_classes, config.head)
         # channels last: what tensor cores want, and no slower on a CPU
         self.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = _adam(self.model, config, device)

@@ -13,7 +13,9 @@ import torch
 from segspade_core.config import SegmenterConfig
 from segspade_core.errors import InputError
 from segspade_core.segmentation.batches import Batch, LabelledImages
-from segspade_core.segmentation.loss import upsampled_cross_entropy
+from segspade_core.segmentation.heads import POOLING_HEADS
+from segspade_core.segmentation.loss import cross_entropy, upsampled_cross_entropy
+from segspade_core.segmentation.model import BilinearUpsampling
 from segspade_core.segmentation.state import TrainingState
 from segspade_core.segmentation.validate import validate
 from segspade_core.segmentation.weights import pack_segmenter, start_from
@@ -148,8 +150,11 @@ def _step(state: TrainingState, batch: Batch, place: Place) -> dict[str, float]:
     images, targets = batch.to(state.device)
     state.model.train()
     with autocast(state.device, state.config.precision):
-        scores = state.model.scores(images)  # (B, C, H / 32, W / 32)
-    loss = upsampled_cross_entropy(state.model.upsample, scores, targets)
+        scores = state.model.scores(images)  # (B, C, h, w)
+    if isinstance(state.model.upsample, BilinearUpsampling):
+        loss = upsampled_cross_entropy(state.model.upsample, scores, targets)
+    else:
+        loss = cross_entropy(state.model.to_full_size(scores, *targets.shape[-2:]), targets)
     losses = {"loss": loss.item()}
     check_losses(losses, place, remedy_of(_RATES, state.config.precision))
     state.optimiser.zero_grad(set_to_none=True)
@@ -165,7 +170,13 @@ def _pack(state: TrainingState, epoch: int, miou: float | None) -> bytes:
 def _check_statistics(config: SegmenterConfig, train: LabelledImages) -> None:
     """Batch norm needs more than one value of each channel, and the last feature map is 1/32 of the crop."""
     height, width = config.augment.crop or train.images.shape[1:3]
-    if min(config.batch, len(train)) == 1 and max(height, width) <= 32:
+    alone = min(config.batch, len(train)) == 1
+    if alone and config.head in POOLING_HEADS:
+        raise InputError(
+            f"one sample a step: the head '{config.head}' normalises means over whole images, and batch norm "
+            "has nothing to average; raise segmenter.batch, or take another segmenter.head"
+        )
+    if alone and max(height, width) <= 32:
         raise InputError(
             f"one sample of {height}x{width} a step: batch norm has nothing to average; raise "
             "segmenter.batch or train on more than 32x32 pixels"

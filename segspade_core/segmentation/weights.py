@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from segspade_core.errors import WeightsError
-from segspade_core.segmentation.imagenet import imagenet_weights
+from segspade_core.segmentation.encoders import OWN_RESNETS, TORCHVISION_RESNETS
 from segspade_core.segmentation.model import Segmenter
+from segspade_core.segmentation.pretrained import encoder_weights, entries_for
 from segspade_core.training.checkpoint import pack_weights
 from segspade_core.training.weights_file import (
     fit,
@@ -21,19 +22,24 @@ from segspade_core.training.weights_file import (
 )
 
 _KIND = "segmenter"
+_FIRST_HEAD = "fcn32"  # of files from before there was a choice
 _REMEDY = (
-    "give segmenter.weights the path of a .safetensors file of a segmenter, or of a .pth file of a "
-    "torchvision ResNet, or 'imagenet' or 'none'"
+    "give segmenter.weights the path of a .safetensors file of a segmenter, or of a file of the encoder as "
+    "torchvision, segmentation-models-pytorch or timm publish it, or 'imagenet' or 'none'"
 )
 
 
 def pack_segmenter(model: Segmenter, extra: Mapping[str, Any] | None = None) -> bytes:
-    """A safetensors file of the network; its metadata says which encoder and how many classes.
+    """A safetensors file of the network; its metadata says which encoder and head, and how many classes.
 
     Args:
         extra: JSON kept beside it.
     """
-    architecture = {"encoder": model.encoder_name, "num_classes": model.num_classes}
+    architecture = {
+        "encoder": model.encoder_name,
+        "head": model.head_name,
+        "num_classes": model.num_classes,
+    }
     return pack_weights(model.state_dict(), {**(extra or {}), "kind": _KIND, **architecture})
 
 
@@ -45,31 +51,42 @@ def load_segmenter(content: bytes, source: str = "weights") -> Segmenter:
     """
     entries, metadata = read_safetensors(content, source, _KIND)
     encoder, num_classes = metadata.get("encoder"), metadata.get("num_classes")
-    if not isinstance(encoder, str) or not isinstance(num_classes, int):
+    head = metadata.get("head", _FIRST_HEAD)
+    if not isinstance(encoder, str) or not isinstance(num_classes, int) or not isinstance(head, str):
         raise WeightsError(
             f"{source}: its metadata names no encoder and number of classes, so it is not a segmenter of "
             "SegSPADE; weights of an encoder alone can start a training (segmenter.weights)"
         )
-    with torch.device("meta"):
-        try:
-            network = Segmenter(encoder, num_classes)
-        except (ValueError, AttributeError) as error:
-            raise WeightsError(f"{source}: '{encoder}' is no encoder this version knows") from error
+    try:
+        network = _undrawn(encoder, num_classes, head)
+    except (ValueError, AttributeError) as error:
+        raise WeightsError(f"{source}: '{encoder}' is no encoder this version knows for '{head}'") from error
     network.load_state_dict(
-        fit(entries, network.state_dict(), source, _describe(encoder, num_classes), _remedy(encoder)),
+        fit(entries, network.state_dict(), source, _describe(encoder, num_classes, head), _remedy(encoder)),
         assign=True,
     )
     network.set_normalisation()
     return network.eval().requires_grad_(False)
 
 
+def _undrawn(encoder: str, num_classes: int, head: str) -> Segmenter:
+    """A network whose weights are to be replaced: nothing is drawn from the caller's random numbers."""
+    if head == _FIRST_HEAD and encoder in OWN_RESNETS:
+        with torch.device("meta"):
+            return Segmenter(encoder, num_classes, head)
+    # not on the meta device: some networks of the libraries compute tables that no file holds
+    with torch.random.fork_rng(devices=[]):
+        return Segmenter(encoder, num_classes, head)
+
+
 def start_from(model: Segmenter, weights: str) -> None:
     """Put the weights a training starts from into a fresh model.
 
     Args:
-        weights: 'none' leaves it as it is; 'imagenet' takes torchvision's encoder; else the path of a file.
-            A segmenter of ours gives its encoder, and its head if the class count is the same; a torchvision
-            state dict (.pth or safetensors, with `fc` or without) gives the encoder.
+        weights: 'none' leaves it as it is; 'imagenet' takes what is known for the encoder; else the path of a
+            file. A segmenter of ours gives its encoder, and its head if that and the class count are the
+            same; a state dict as the encoder's publisher has it (.pth or safetensors, with a classifier or
+            without) gives the encoder.
 
     Raises:
         WeightsError: nothing can be downloaded, or the file is unreadable or does not fit; the message names
@@ -78,21 +95,23 @@ def start_from(model: Segmenter, weights: str) -> None:
     if weights == "none":
         return
     if weights == "imagenet":
-        content, source = imagenet_weights(model.encoder_name)
+        content, source = encoder_weights(model.encoder_name)
     else:
         content, source = read_bytes(weights, _REMEDY), weights
     entries, metadata = read_entries(content, source, _KIND)
     entries = without_prefix(entries)
     if metadata.get("kind") == _KIND:
-        _start_from_segmenter(model, entries, source)
+        _start_from_segmenter(model, entries, metadata, source)
     else:
-        _load_encoder(model, {name: e for name, e in entries.items() if not name.startswith("fc.")}, source)
+        _load_encoder(model, entries_for(model.encoder_name, model.encoder, entries, source), source)
 
 
-def _start_from_segmenter(model: Segmenter, entries: Mapping[str, Tensor], source: str) -> None:
-    classifier = entries.get("classifier.weight")
-    if classifier is not None and len(classifier) == model.num_classes:
-        described = _describe(model.encoder_name, model.num_classes)
+def _start_from_segmenter(
+    model: Segmenter, entries: Mapping[str, Tensor], metadata: Mapping[str, Any], source: str
+) -> None:
+    trained = metadata.get("head", _FIRST_HEAD), metadata.get("num_classes")
+    if trained == (model.head_name, model.num_classes):
+        described = _describe(model.encoder_name, model.num_classes, model.head_name)
         model.load_state_dict(
             fit(entries, model.state_dict(), source, described, _remedy(model.encoder_name))
         )
@@ -102,13 +121,13 @@ def _start_from_segmenter(model: Segmenter, entries: Mapping[str, Tensor], sourc
 
 
 def _load_encoder(model: Segmenter, entries: Mapping[str, Tensor], source: str) -> None:
-    expected = model.encoder.state_dict()
-    described = f"a torchvision {model.encoder_name}"
-    model.encoder.load_state_dict(fit(entries, expected, source, described, _remedy(model.encoder_name)))
+    expected, name = model.encoder.state_dict(), model.encoder_name
+    described = f"a torchvision {name}" if name in TORCHVISION_RESNETS else f"an encoder {name}"
+    model.encoder.load_state_dict(fit(entries, expected, source, described, _remedy(name)))
 
 
-def _describe(encoder: str, num_classes: int) -> str:
-    return f"a segmenter of {encoder} with {num_classes} classes"
+def _describe(encoder: str, num_classes: int, head: str) -> str:
+    return f"a segmenter of {encoder} and {head} with {num_classes} classes"
 
 
 def _remedy(encoder: str) -> str:

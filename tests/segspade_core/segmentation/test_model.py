@@ -8,10 +8,9 @@ import torchvision
 from torch import nn
 from torch.nn import functional as F
 
+from segspade_core.segmentation.encoders import IMAGENET_MEAN, IMAGENET_STD
 from segspade_core.segmentation.loss import cross_entropy, upsampled_cross_entropy
 from segspade_core.segmentation.model import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
     BilinearUpsampling,
     Segmenter,
     bilinear_kernel,

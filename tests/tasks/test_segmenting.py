@@ -1,0 +1,54 @@
+"""Segmenting a split as it is asked for, under keys that stay what they were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from handmade import commit, photographs
+from torch import nn
+
+from segspade_core.config import LookConfig, SegmentConfig, WindowsConfig
+from segspade_core.segmentation import predict
+from storage.arrays import open_split
+from storage.keys import artifact_key
+from storage.refs import ArtifactRef
+from tasks.segmenting import plan_segment, segment
+from tasks.stage import making
+
+SEGMENTER = ArtifactRef(kind="segmenter", key="0" * 16)
+
+
+@pytest.mark.usefixtures("parts_run_here")
+def test_how_it_looks_reaches_the_label_maps(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault: settings that enter the key and change nothing."""
+    torch.manual_seed(0)
+    model: Any = nn.Conv2d(3, 12, 3, padding=1)  # no network at 1/32 tells such small photographs apart
+    monkeypatch.setattr("tasks.segmenting.segmenter_of", lambda *_: (model, torch.device("cpu")))
+    images = photographs(1, 18)
+    dataset = commit(workspace, "dataset", splits={"val": {"image": images}})
+    made = {}
+    for asked in (
+        {},
+        {"flip": True, "scales": (0.5, 1.0), "windows": WindowsConfig(size="32x32", overlap=0)},
+    ):
+        given: dict[str, Any] = dict(asked)
+        plan = plan_segment(workspace, SEGMENTER, dataset, SegmentConfig(split="val", **given))
+        with making(plan):
+            segment(plan)
+            made[len(asked)] = np.asarray(open_split(plan.staging / "val.zarr")["label_ids"][:])
+        np.testing.assert_array_equal(made[len(asked)], predict(model, images, look=LookConfig(**given)))
+    assert (made[0] != made[3]).any()
+
+
+def test_label_maps_keep_the_keys_from_before_there_was_a_choice(workspace: Path) -> None:
+    """Golden: the settings of old, and no others."""
+    dataset = ArtifactRef(kind="dataset", key="1" * 16)
+    inputs = {"segmenter": str(SEGMENTER), "images": str(dataset)}
+    plan = plan_segment(workspace, SEGMENTER, dataset, SegmentConfig(split="val"))
+    assert plan.key == artifact_key("segment", 1, {"split": "val", "limit": None}, inputs)
+    other = plan_segment(workspace, SEGMENTER, dataset, SegmentConfig(split="val", flip=True))
+    assert other.key != plan.key
