@@ -229,7 +229,7 @@ def test_other_integers_count_alike(dtype: type) -> None:
 
 
 def test_any_layout_in_memory_counts_alike(tmp_path: Path) -> None:
-    """Catches pixels of two maps paired in the order of memory: transposed, mapped, strided, at odd places."""
+    """Catches pixels paired in the order of memory: transposed, mapped, strided, at an odd place."""
     target, predicted = random_maps(34)
     expected = confusion_matrix(target, predicted, 34)
     np.save(tmp_path / "maps.npy", np.stack([target, predicted]))
