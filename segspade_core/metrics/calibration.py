@@ -82,7 +82,7 @@ def reliability(
             f"confidence holds {strays[0]:.4g} ({strays.size} of {confidence.size} pixels), which is no "
             "probability in [0, 1]; turn logits into probabilities first"
         )
-    # by comparison with the bins' edges: multiplied and rounded, 0.2 of 15 bins lands in the next one
+    # by comparison with the bins' edges: multiplied and rounded, 7 / 25 lands above the 7th of 25
     edges = np.arange(1, bins) / bins
     index = np.searchsorted(edges.astype(confidence.dtype), confidence, side="left")
     whole = np.rint(confidence.astype(np.float64) / _UNIT)

@@ -20,7 +20,9 @@ from segspade_core.metrics.instance_iou import (
 )
 
 PERSON, CAR = INSTANCE_CLASSES.index("person"), INSTANCE_CLASSES.index("car")
-instance_maps = arrays(np.uint16, (5, 8), elements=st.sampled_from([7, 24, 24000, 24001, 25003, 26000, 29001]))
+instance_maps = arrays(
+    np.uint16, (5, 8), elements=st.sampled_from([7, 24, 24000, 24001, 25003, 26000, 29001])
+)
 predictions = arrays(np.uint8, (5, 8), elements=st.sampled_from([7, 24, 25, 26, 29, 255]))
 quick = settings(max_examples=60, deadline=None)
 
@@ -40,7 +42,7 @@ def test_by_hand() -> None:
     """Catches plain IoU (3 / 7 here), weights upside down, and a weighted false positive.
 
     Two persons of 4 and 1 pixels; 2 of the first and 1 of the second found, one of the rest a rider; one road
-    pixel is taken for a person. With the mean size s: (s/2 + s) / (2 s + 1). As humans: (3/4 s + s) / (2 s + 1).
+    pixel is taken for a person. With the mean size s: (s/2 + s) / (2s + 1); as humans (3/4 s + s) / (2s + 1).
     """
     instance_ids = np.array([[24000, 24000, 24000, 24000, 24001, 7, 7]], np.uint16)
     predicted = np.array([[24, 24, 25, 7, 24, 24, 7]], np.uint8)

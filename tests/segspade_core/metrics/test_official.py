@@ -125,7 +125,7 @@ def test_agrees_with_the_official_evaluation(
 def test_facts_are_the_official_ones() -> None:
     """Catches a mistyped size, and a class missing from the sizes or from a category."""
     scored = [label for label in official_labels.labels if label.hasInstances and not label.ignoreInEval]
-    assert AVERAGE_SIZE_PX == {label.name: official.args.avgClassSize[label.name] for label in scored}
+    assert {label.name: official.args.avgClassSize[label.name] for label in scored} == AVERAGE_SIZE_PX
     for label in official_labels.labels:
         if label.name in by_name and label.id >= 0:
             assert (label.category, label.categoryId) == (
