@@ -53,9 +53,9 @@ def confusion_matrix(
     check_maps(target, prediction)
     unknown = [*void, ignore_id]
     pairs = count_pairs(as_codes(target), as_codes(prediction), num_classes)
-    ignored = np.isin(np.arange(256), unknown)
-    # the code of an `ignore_id` that has no room in a byte, as -1 has not
-    ignored[255] |= ignore_id not in range(256)
+    ignored = np.zeros(256, bool)
+    # an `ignore_id` that has no room in a byte, as -1 has not, has the code 255
+    ignored[[id if id in range(256) else 255 for id in unknown]] = True
     pairs[ignored] = 0
     if pairs[num_classes:].any() or target.dtype != np.uint8:
         _refuse_strays(target, "target", num_classes, unknown)

@@ -43,13 +43,11 @@ def count_pairs(target: Codes, prediction: Codes, num_classes: int) -> Counts:
     kernels = load_kernels()
     if kernels is None:
         return count_pairs_by_numpy(target, prediction, num_classes)
-    result = np.zeros((256, num_classes + 1), np.int64)
+    total = np.zeros(256 * (num_classes + 1), np.int64)
     for start in range(0, target.size, _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
-        counts = np.zeros((4, result.size), np.uint32)
-        kernels.count_pairs(target[part], prediction[part], num_classes, counts)
-        result += counts.sum(axis=0, dtype=np.int64).reshape(result.shape)
-    return result
+        kernels.count_pairs(target[part], prediction[part], num_classes, total)
+    return total.reshape(256, num_classes + 1)
 
 
 def count_pairs_by_numpy(target: Codes, prediction: Codes, num_classes: int) -> Counts:

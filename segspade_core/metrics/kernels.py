@@ -23,17 +23,18 @@ def compiled(function: Callable[..., Any]) -> Any:
 
 
 @compiled
-def count_pairs(target: Any, prediction: Any, num_classes: int, counts: Any) -> None:
+def count_pairs(target: Any, prediction: Any, num_classes: int, total: Any) -> None:
     """Add one for every pixel at target * (num_classes + 1) + min(prediction, num_classes).
 
     Maps are made of areas: most blocks hold one pair only, and are counted at once. In the others neighbours
     go into counts of their own, since a count that was written last must first reach the cache to be read.
 
     Args:
-        target, prediction: (N,) uint8, contiguous.
+        target, prediction: (N,) uint8, contiguous, N at most 2**32 - 1: the counts have 32 bits.
         num_classes: C, at most 255, so that keys are 16 bits wide.
-        counts: (4, 256 * (C + 1)) uint32, added to; what a pixel counts for is the sum over the four.
+        total: (256 * (C + 1),) int64, added to.
     """
+    counts = np.zeros((4, total.size), np.uint32)
     columns, none = np.uint16(num_classes + 1), np.uint8(num_classes)
     keys = np.empty(_BLOCK, np.uint16)
     whole = target.size // _BLOCK * _BLOCK
@@ -55,3 +56,5 @@ def count_pairs(target: Any, prediction: Any, num_classes: int, counts: Any) -> 
             counts[3, keys[k + 3]] += np.uint32(1)
     for n in range(whole, target.size):
         counts[0, np.uint16(target[n]) * columns + min(prediction[n], none)] += np.uint32(1)
+    for at in range(total.size):
+        total[at] += np.int64(counts[0, at]) + counts[1, at] + counts[2, at] + counts[3, at]
