@@ -139,8 +139,8 @@ def _boundary_pixels(
 def _matched(these: npt.NDArray[np.int64], those: npt.NDArray[np.int64], reach_px: float) -> int:
     """How many of (N, 2) positions have one of the others within reach.
 
-    By a tree: boundaries are few pixels, and a distance transform of the image for every class takes four
-    times as long (benchmarks/metrics.py).
+    By a tree: boundaries are few pixels, and a distance transform of the whole image for every class takes
+    more than ten times as long (benchmarks/metrics.py).
     """
     if not len(these) or not len(those):
         return 0

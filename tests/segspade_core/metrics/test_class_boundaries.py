@@ -103,6 +103,22 @@ def test_by_hand() -> None:
     assert counts.mean_f1 == pytest.approx((0.5 + 2 * (4 / 11) * 0.5 / (4 / 11 + 0.5) + 0) / 3)
 
 
+def test_precision_is_of_predicted_and_recall_of_true_boundaries() -> None:
+    """Catches matches of one map over pixels of the other.
+
+    An edge at column 4, predicted as a stripe one column wide: 3 columns of boundary, all within one pixel of
+    the true 2. With no tolerance 2 of the 3 are right.
+    """
+    target, predicted = np.zeros((2, 4, 12), np.uint8)
+    target[:, 4:] = 1
+    predicted[:, 4] = 1
+    near, exact = (boundary_counts(target, predicted, 2, reach / math.sqrt(160)) for reach in (1.5, 0))
+    assert fields(near) == [[8, 8], [8, 8], [12, 12], [12, 12]]
+    assert near.precision.tolist() == near.recall.tolist() == [1, 1]
+    assert exact.recall.tolist() == [1, 1]
+    assert exact.precision.tolist() == [2 / 3, 2 / 3]
+
+
 def test_there_is_no_boundary_where_nothing_is_known() -> None:
     """Catches the rim of void taken for the boundary of a class, in either map."""
     target = np.array([[0, 0, 255, 1, 1, 2, 2]], np.uint8)
