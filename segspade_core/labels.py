@@ -98,6 +98,7 @@ NAMES: tuple[str, ...] = tuple(by_id[id].name for id in range(NUM_IDS))
 TRAIN_NAMES: tuple[str, ...] = tuple(
     next(label.name for label in LABELS if label.train_id == train_id) for train_id in range(NUM_TRAIN_IDS)
 )
+CATEGORIES: tuple[str, ...] = tuple(dict.fromkeys(label.category for label in LABELS))  # by category id
 
 
 def _table(fill: int) -> Ids:
@@ -105,11 +106,13 @@ def _table(fill: int) -> Ids:
 
 
 _TO_TRAIN = _table(IGNORE_ID)
+_TO_CATEGORY = _table(IGNORE_ID)
 _FROM_TRAIN = _table(IGNORE_ID)
 _COLOURS = np.zeros((256, 3), np.uint8)
 _VOID = np.zeros(256, bool)
 for _row in LABELS[:NUM_IDS]:
     _TO_TRAIN[_row.id] = _row.train_id
+    _TO_CATEGORY[_row.id] = _row.category_id
     _COLOURS[_row.id] = _row.colour
     if _row.train_id != IGNORE_ID:
         _FROM_TRAIN[_row.train_id] = _row.id
@@ -119,6 +122,11 @@ _VOID[[*VOID_IDS, IGNORE_ID]] = True
 def ids_to_train_ids(label_ids: npt.NDArray[Any]) -> Ids:
     """(…) label ids as uint8 → (…) uint8 train ids; 255 for what the official score leaves out."""
     return _TO_TRAIN[label_ids]
+
+
+def ids_to_categories(label_ids: npt.NDArray[Any]) -> Ids:
+    """(…) label ids as uint8 → (…) uint8 category ids, 0..7 of `CATEGORIES`; 255 outside the table."""
+    return _TO_CATEGORY[label_ids]
 
 
 def train_ids_to_ids(train_ids: npt.NDArray[Any]) -> Ids:

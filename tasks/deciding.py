@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from segspade_core.config import DecisionConfig, RuntimeConfig
 from segspade_core.errors import InputError
-from segspade_core.metrics.confusion import Counts, confusion_matrix
+from segspade_core.metrics.confusion import Counts, confusion_of_ids
 from segspade_core.metrics.paired import (
     PairedScore,
     accuracy_of_counts,
@@ -105,7 +105,7 @@ def count_part(plan: Plan, part: Part) -> StoredPart:
 
 
 def _counts(true: np.ndarray, predicted: np.ndarray) -> Counts:
-    return class_counts(confusion_matrix(true, predicted, count_others=True))
+    return class_counts(confusion_of_ids(true, predicted))
 
 
 def _maps(plan: Plan, name: str) -> Any:

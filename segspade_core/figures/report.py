@@ -17,7 +17,7 @@ from segspade_core.figures.journey import JOURNEYS, Journey, JourneySample
 from segspade_core.figures.painting import painting_table
 from segspade_core.figures.panels import data_uri, jpeg, map_png, shrink
 from segspade_core.figures.report_data import ReportData
-from segspade_core.metrics.confusion import ConfusedPair
+from segspade_core.metrics.mistakes import ConfusedPair
 from segspade_core.metrics.summary import CLASS_SETS, matrix_of, pairs_of
 
 _PICTURE_WIDTH = 512

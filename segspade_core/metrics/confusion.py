@@ -6,34 +6,36 @@ Matrices of disjoint sets of pixels add, so a split is scored shard by shard and
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from segspade_core.errors import InputError
 from segspade_core.labels import IGNORE_ID, NUM_IDS, NUM_TRAIN_IDS, VOID_IDS, ids_to_train_ids
-
-Counts = npt.NDArray[np.int64]
-Fractions = npt.NDArray[np.float64]
+from segspade_core.metrics.counting import Counts, as_codes, check_maps, count_pairs
+from segspade_core.metrics.ratios import Fractions, mean_of_known, ratio
 
 
 def confusion_matrix(
     target: npt.NDArray[Any],
-    predicted: npt.NDArray[Any],
-    num_classes: int = NUM_IDS,
-    void: Sequence[int] = VOID_IDS,
+    prediction: npt.NDArray[Any],
+    num_classes: int,
+    ignore_id: int = IGNORE_ID,
+    *,
+    void: Sequence[int] = (),
     count_others: bool = False,
 ) -> Counts:
-    """Count pixels of each (true, predicted) pair of classes; pixels whose target is void do not count.
+    """Count pixels of each pair of a true and a predicted class; pixels whose target is unknown do not count.
 
     A prediction of void at a pixel whose target is a class is a mistake like any other: it is counted.
 
     Args:
-        target: (…) integer true classes 0..num_classes-1; void or 255 where nothing is known.
-        predicted: integer predicted classes, of the same shape.
-        num_classes: C, at most 255.
-        void: classes that count as unknown in the target, beside 255.
+        target: (…) true classes 0..num_classes-1, `ignore_id` or void, of any integer type.
+        prediction: predicted classes, integers of the same shape.
+        num_classes: C, 1 to 255.
+        ignore_id: stands for "unknown" in the target, and is no class.
+        void: classes that say "unknown" too: their rows stay 0.
         count_others: add a last column for predictions of void and of anything else that is no class. Such a
             pixel must stay among the true pixels of its class, or the score rises with every refusal to
             answer; and void must not become a class of IoU 0.
@@ -42,43 +44,52 @@ def confusion_matrix(
         (C, C) int64 counts, or (C, C + 1) with `count_others`: row = true class, column = predicted class.
 
     Raises:
-        ValueError: shapes differ, or an id is neither a class nor void; the message names it.
+        InputError: a map does not hold integers; the target holds an id that is neither a class nor unknown;
+            without `count_others`, so does the prediction, where the target is known. The message names it.
+        ValueError: shapes differ, or C is out of range.
     """
-    if target.shape != predicted.shape:
-        raise ValueError(
-            f"target is {target.shape}, predicted is {predicted.shape}: they must be the same size"
-        )
-    # one 16-bit key a pixel: counting 65,536 bins once is quicker than masking first
-    key = (_as_bytes(target, "target").astype(np.uint16) << 8) | _as_bytes(predicted, "predicted")
-    pairs = np.bincount(key.ravel(), minlength=1 << 16).reshape(256, 256).astype(np.int64, copy=False)
-
-    classes = np.arange(256) < num_classes
-    ignored = np.isin(np.arange(256), [*void, IGNORE_ID])
+    if not 1 <= num_classes <= 255:
+        raise ValueError(f"num_classes is {num_classes}: it must be 1 to 255")
+    check_maps(target, prediction)
+    unknown = [*void, ignore_id]
+    pairs = count_pairs(as_codes(target), as_codes(prediction), num_classes)
+    ignored = np.zeros(256, bool)
+    # an `ignore_id` that has no room in a byte, as -1 has not, has the code 255
+    ignored[[id if id in range(256) else 255 for id in unknown]] = True
     pairs[ignored] = 0
-    _refuse(pairs.sum(axis=1), classes, "target", num_classes)
-    counts = pairs[:num_classes, :num_classes]
+    if pairs[num_classes:].any() or target.dtype != np.uint8:
+        _refuse_strays(target, "target", num_classes, unknown)
+    counts, others = pairs[:num_classes, :num_classes], pairs[:num_classes, num_classes]
     if count_others:
-        others = np.where(classes & ~ignored, 0, pairs[:num_classes]).sum(axis=1)
+        others = others + counts[:, ignored[:num_classes]].sum(axis=1)
         return np.column_stack([np.where(ignored[:num_classes], 0, counts), others])
-    _refuse(pairs.sum(axis=0), classes, "predicted", num_classes)
+    if others.any():
+        known = ~np.isin(target, unknown)
+        _refuse_strays(prediction[known], "prediction", num_classes, [])
     return counts.copy()
 
 
-def _as_bytes(ids: npt.NDArray[Any], name: str) -> npt.NDArray[np.uint8]:
-    if ids.dtype == np.uint8:
-        return ids
-    if not np.issubdtype(ids.dtype, np.integer) or (ids.size and (ids.min() < 0 or ids.max() > 255)):
-        raise ValueError(f"{name} is {ids.dtype}; label maps hold whole numbers from 0 to 255")
-    return ids.astype(np.uint8)
-
-
-def _refuse(pixels: npt.NDArray[Any], classes: npt.NDArray[Any], name: str, num_classes: int) -> None:
-    strays = np.flatnonzero((pixels > 0) & ~classes)
+def _refuse_strays(ids: npt.NDArray[Any], name: str, num_classes: int, unknown: Sequence[int]) -> None:
+    outside = ids[(ids < 0) | (ids >= num_classes)]
+    strays, pixels = np.unique(outside[~np.isin(outside, unknown)], return_counts=True)
     if strays.size:
-        raise ValueError(
-            f"{name} holds id {strays[0]} ({pixels[strays[0]]} pixels), which is not one of the "
-            f"{num_classes} classes; map it to {IGNORE_ID} if it means void"
+        raise InputError(
+            f"{name} holds id {strays[0]} ({pixels[0]} pixels), which is not one of the {num_classes} "
+            f"classes; map it to {IGNORE_ID} if it means void"
         )
+
+
+def confusion_of_ids(target_ids: npt.NDArray[Any], predicted_ids: npt.NDArray[Any]) -> Counts:
+    """Counts over label ids, without the void ones; predictions of void and of 255 are counted as none.
+
+    Args:
+        target_ids: (…) uint8 label ids, or 255.
+        predicted_ids: uint8 label ids of the same shape.
+
+    Returns:
+        (34, 35) int64; what is said of the official classes follows from it (`project_to_train_ids`).
+    """
+    return confusion_matrix(target_ids, predicted_ids, NUM_IDS, void=VOID_IDS, count_others=True)
 
 
 def confusion_of_train_ids(target_ids: npt.NDArray[Any], predicted_ids: npt.NDArray[Any]) -> Counts:
@@ -95,7 +106,6 @@ def confusion_of_train_ids(target_ids: npt.NDArray[Any], predicted_ids: npt.NDAr
         ids_to_train_ids(target_ids),
         ids_to_train_ids(predicted_ids),
         NUM_TRAIN_IDS,
-        void=(),
         count_others=True,
     )
 
@@ -106,12 +116,25 @@ def project_to_train_ids(confusion: npt.NDArray[Any]) -> Counts:
     Args:
         confusion: (34, 35) counts over label ids with the column of others.
     """
-    columns = np.append(ids_to_train_ids(np.arange(NUM_IDS, dtype=np.uint8)), IGNORE_ID)
-    result = np.zeros((NUM_TRAIN_IDS, NUM_TRAIN_IDS + 1), np.int64)
-    for row, column in np.argwhere(confusion).tolist():
-        if columns[row] != IGNORE_ID:
-            result[columns[row], min(int(columns[column]), NUM_TRAIN_IDS)] += confusion[row, column]
-    return result
+    return group_classes(confusion, ids_to_train_ids(np.arange(NUM_IDS, dtype=np.uint8)), NUM_TRAIN_IDS)
+
+
+def group_classes(confusion: npt.NDArray[Any], group: npt.NDArray[Any], num_groups: int) -> Counts:
+    """The matrix of groups of classes: a class of the same group counts as right.
+
+    Args:
+        confusion: (C, C) or (C, C + 1) counts.
+        group: (C,) integers: 0..K-1, or anything else for a class that is in no group.
+        num_groups: K.
+
+    Returns:
+        (K, K + 1) int64; the last column has what was predicted as no group. Pixels that are truly in none
+        do not count.
+    """
+    columns = np.full(confusion.shape[1], num_groups)
+    columns[: len(group)] = np.where((group >= 0) & (group < num_groups), group, num_groups)
+    member = (columns[:, None] == np.arange(num_groups + 1)).astype(np.int64)
+    return member[: len(confusion), :num_groups].T @ confusion.astype(np.int64) @ member
 
 
 def iou_per_class(confusion: npt.NDArray[Any]) -> Fractions:
@@ -128,14 +151,12 @@ def iou_per_class(confusion: npt.NDArray[Any]) -> Fractions:
     """
     hits = _hits(confusion)
     union = confusion.sum(axis=1) + confusion[:, : len(confusion)].sum(axis=0) - hits
-    return _ratio(hits, union)
+    return ratio(hits, union)
 
 
 def mean_iou(confusion: npt.NDArray[Any]) -> float:
     """Mean IoU over the classes found in target or prediction, in [0, 1]; NaN where there is none at all."""
-    iou = iou_per_class(confusion)
-    found = iou[~np.isnan(iou)]
-    return float(found.mean()) if found.size else float("nan")
+    return mean_of_known(iou_per_class(confusion))
 
 
 def pixel_accuracy(confusion: npt.NDArray[Any]) -> float:
@@ -146,50 +167,8 @@ def pixel_accuracy(confusion: npt.NDArray[Any]) -> float:
 
 def class_accuracy(confusion: npt.NDArray[Any]) -> Fractions:
     """(C,) share of each class's true pixels that were found (recall); NaN for a class without any."""
-    return _ratio(_hits(confusion), confusion.sum(axis=1))
-
-
-@dataclass(frozen=True)
-class ConfusedPair:
-    """Pixels of one class that were taken for another."""
-
-    true: str
-    predicted: str
-    share: float  # of the true class's pixels, in [0, 1]
-    pixels: int
-
-
-def confused_pairs(
-    confusion: npt.NDArray[Any], names: Sequence[str], limit: int | None = None
-) -> list[ConfusedPair]:
-    """List what was taken for what, the largest share of a true class first.
-
-    Args:
-        confusion: (C, C) or (C, C + 1) counts; the column of no class is left out of the list but counts in
-            the share's denominator.
-        names: the C names.
-        limit: list at most so many.
-    """
-    size = len(confusion)
-    wrong = confusion[:, :size].copy()
-    np.fill_diagonal(wrong, 0)
-    totals = confusion.sum(axis=1)
-    pairs = [
-        ConfusedPair(
-            names[row], names[column], float(wrong[row, column] / totals[row]), int(wrong[row, column])
-        )
-        for row, column in np.argwhere(wrong).tolist()
-    ]
-    # names last, so that ties have an order of their own
-    pairs.sort(key=lambda pair: (-pair.share, -pair.pixels, pair.true, pair.predicted))
-    return pairs[:limit]
+    return ratio(_hits(confusion), confusion.sum(axis=1))
 
 
 def _hits(confusion: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.diagonal(confusion)[: len(confusion)]
-
-
-def _ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> Fractions:
-    result = np.full(len(part), np.nan)
-    np.divide(part, whole, out=result, where=whole > 0)
-    return result

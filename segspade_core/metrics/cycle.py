@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segspade_core.metrics import boundaries
-from segspade_core.metrics.confusion import confusion_matrix, mean_iou, pixel_accuracy
+from segspade_core.metrics.confusion import confusion_of_ids, mean_iou, pixel_accuracy
 
 
 def agreement(
@@ -25,7 +25,7 @@ def agreement(
         accuracy, miou and boundary_f1 in [0, 1], boundary_length_ratio from 0 up; NaN where there is nothing
         to compare.
     """
-    confusion = confusion_matrix(first, second, count_others=True)
+    confusion = confusion_of_ids(first, second)
     return {
         "accuracy": pixel_accuracy(confusion),
         "miou": mean_iou(confusion),

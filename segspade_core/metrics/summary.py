@@ -12,16 +12,15 @@ import pandas as pd
 
 from segspade_core.labels import IGNORE_ID, NAMES, TRAIN_NAMES, VOID_IDS
 from segspade_core.metrics.confusion import (
-    ConfusedPair,
     Counts,
     class_accuracy,
-    confused_pairs,
     iou_per_class,
     mean_iou,
     pixel_accuracy,
     project_to_train_ids,
 )
 from segspade_core.metrics.cycle import aggregate
+from segspade_core.metrics.mistakes import ConfusedPair, confused_pairs
 from segspade_core.metrics.tally import COMPARISONS, Comparison, SampleScore, Tally, known
 
 ClassSet = Literal["ids", "train_ids"]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segspade_core.labels import NUM_IDS
-from segspade_core.metrics.confusion import Counts, confusion_matrix, mean_iou, pixel_accuracy
+from segspade_core.metrics.confusion import Counts, confusion_of_ids, mean_iou, pixel_accuracy
 from segspade_core.metrics.cycle import edge_agreement
 
 Comparison = Literal["segmenter", "painted_true", "painted_predicted", "cycle"]
@@ -69,7 +69,7 @@ class Tally:
         """
         if comparison not in COMPARISONS:
             raise ValueError(f"comparison '{comparison}' is none of {', '.join(COMPARISONS)}")
-        counts = confusion_matrix(target, predicted, count_others=True)
+        counts = confusion_of_ids(target, predicted)
         edges = edge_agreement(target, predicted, boundary_tolerance) if comparison == "cycle" else {}
         self.samples.append(
             SampleScore(

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from segspade_core.errors import InputError
+from segspade_core.labels import VOID_IDS
 from segspade_core.metrics.confusion import confusion_matrix, mean_iou, pixel_accuracy
 from segspade_core.segmentation.batches import LabelledImages
 from segspade_core.segmentation.loss import cross_entropy
@@ -30,7 +31,7 @@ def validate(model: Segmenter, data: LabelledImages, device: torch.device) -> di
         logits = score(model, image, device)
         counts = _loss_and_choice(logits, targets, device)
         loss += counts[0]
-        confusion += confusion_matrix(targets, counts[1], model.num_classes)
+        confusion += confusion_matrix(targets, counts[1], model.num_classes, void=VOID_IDS)
     pixels = int(confusion.sum())
     if not pixels:
         raise InputError(f"{data.split} split: every pixel is void, so no epoch can be told from another")

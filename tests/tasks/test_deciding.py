@@ -12,7 +12,7 @@ from handmade import commit, maps, photographs, run_parts_here
 
 from segspade_core.config import DecisionConfig
 from segspade_core.errors import InputError
-from segspade_core.metrics.confusion import confusion_matrix, mean_iou, pixel_accuracy
+from segspade_core.metrics.confusion import confusion_of_ids, mean_iou, pixel_accuracy
 from segspade_core.metrics.paired import PairedScore
 from storage.refs import ArtifactRef
 from storage.store import Store
@@ -65,7 +65,7 @@ def test_scores_are_those_of_counting_everything_at_once(workspace: Path, metric
     """Fault: champion and challenger in each other's place, a shard left out, void counted."""
     found, truth, made = contest(workspace, (0.6, 0.9))
     _, verdict = decided(workspace, found, DecisionConfig.model_validate({"metric": metric}))
-    wanted = [score(confusion_matrix(truth, array, count_others=True)) for array in made]
+    wanted = [score(confusion_of_ids(truth, array)) for array in made]
     assert [verdict["champion"], verdict["challenger"]] == pytest.approx(wanted)
     assert verdict["samples"] == COUNT
     assert verdict["promote"] is True

@@ -16,7 +16,7 @@ from segspade_core.figures.curves import loss_curves, running_mean
 from segspade_core.figures.iou import iou_bars
 from segspade_core.figures.svg import ticks
 from segspade_core.labels import NAMES
-from segspade_core.metrics.confusion import confusion_matrix
+from segspade_core.metrics.confusion import confusion_of_ids
 from segspade_core.metrics.summary import summarise
 from segspade_core.metrics.tally import Tally
 
@@ -88,7 +88,7 @@ def test_heat_map_rows_are_true_classes() -> None:
     """Catches shares of the predicted class, and the transposed map: 1 of 4 cars taken for truck is 25 %."""
     target = np.array([26, 26, 26, 26, 27], np.uint8)
     predicted = np.array([26, 26, 26, 27, 27], np.uint8)
-    svg = confusion_heat_map(confusion_matrix(target, predicted, count_others=True), NAMES, "Confusion")
+    svg = confusion_heat_map(confusion_of_ids(target, predicted), NAMES, "Confusion")
     tips = [title.text for title in ElementTree.fromstring(svg).iter("title")]
     assert "car as truck: 25.0%, 1 pixels" in tips
     assert "truck as car: 0.0%, 0 pixels" in tips

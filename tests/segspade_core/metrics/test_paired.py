@@ -23,7 +23,7 @@ def confusions(count: int, skill: float, seed: int, classes: int = 5) -> np.ndar
     guess = np.where(
         random.random(truth.shape) < skill, truth, random.integers(classes - 1, size=truth.shape)
     )
-    return np.stack([confusion_matrix(t, g, classes, void=()) for t, g in zip(truth, guess, strict=True)])
+    return np.stack([confusion_matrix(t, g, classes) for t, g in zip(truth, guess, strict=True)])
 
 
 def counts(matrices: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import pytest
 
 from segspade_core.labels import NUM_IDS
 from segspade_core.metrics.boundaries import boundary_f1, tolerance_px
-from segspade_core.metrics.confusion import confusion_matrix, confusion_of_train_ids, project_to_train_ids
+from segspade_core.metrics.confusion import confusion_of_ids, confusion_of_train_ids, project_to_train_ids
 from segspade_core.metrics.cycle import aggregate, agreement
 from segspade_core.metrics.summary import Scores, matrix_of, pairs_of, summarise
 from segspade_core.metrics.tally import COMPARISONS, SampleScore, Tally
@@ -126,7 +126,7 @@ def test_predicting_void_is_a_miss_and_no_class() -> None:
 def test_the_official_matrix_follows_from_the_one_over_ids() -> None:
     """Peer: counting train ids on the pixels. Catches a class projected to the wrong row or column."""
     target, predicted = random_map(3), random_map(4)
-    counts = confusion_matrix(target, predicted, count_others=True)
+    counts = confusion_of_ids(target, predicted)
     np.testing.assert_array_equal(project_to_train_ids(counts), confusion_of_train_ids(target, predicted))
 
 

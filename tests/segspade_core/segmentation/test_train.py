@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from segspade_core.config import AugmentConfig, SegmenterConfig
 from segspade_core.errors import InputError, TrainingDiverged
-from segspade_core.metrics.confusion import confusion_matrix, mean_iou, pixel_accuracy
+from segspade_core.metrics.confusion import confusion_of_ids, mean_iou, pixel_accuracy
 from segspade_core.segmentation import SegmenterResult, load_segmenter, predict, train_segmenter
 from segspade_core.segmentation.state import TrainingState, decay_factor
 from segspade_core.training.checkpoint import MemoryCheckpoints, read_metadata, unpack_state
@@ -160,7 +160,7 @@ def test_validation_is_what_predict_and_the_scores_say() -> None:
     result = train()
     model = load_segmenter(result.last)
     predicted = predict(model, VAL_IMAGES)
-    confusion = confusion_matrix(VAL_LABEL_IDS, predicted)
+    confusion = confusion_of_ids(VAL_LABEL_IDS, predicted)
     row = result.history.epochs[-1]
     assert row["val_miou"] == mean_iou(confusion)
     assert row["val_pixel_accuracy"] == pixel_accuracy(confusion)

@@ -1,0 +1,60 @@
+"""The Numba kernel that counts pairs of classes, compiled where it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+_BLOCK = 64  # pixels that are compared, and whose keys are made, by a few vector instructions
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile at the first call, and keep the machine code beside this file or in the user's cache folder.
+
+    As the generator's kernels are (`spade.patches.kernels`): the GIL is released, and no threads are started.
+    """
+    try:
+        return njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # neither folder can be written to
+        return njit(nogil=True)(function)
+
+
+@compiled
+def count_pairs(target: Any, prediction: Any, num_classes: int, total: Any) -> None:
+    """Add one for every pixel at target * (num_classes + 1) + min(prediction, num_classes).
+
+    Maps are made of areas: most blocks hold one pair only, and are counted at once. In the others neighbours
+    go into counts of their own, since a count that was written last must first reach the cache to be read.
+
+    Args:
+        target, prediction: (N,) uint8, contiguous, N at most 2**32 - 1: the counts have 32 bits.
+        num_classes: C, at most 255, so that keys are 16 bits wide.
+        total: (256 * (C + 1),) int64, added to.
+    """
+    counts = np.zeros((4, total.size), np.uint32)
+    columns, none = np.uint16(num_classes + 1), np.uint8(num_classes)
+    keys = np.empty(_BLOCK, np.uint16)
+    whole = target.size // _BLOCK * _BLOCK
+    for start in range(0, whole, _BLOCK):
+        first, second = target[start], prediction[start]
+        unlike = np.uint8(0)
+        for k in range(_BLOCK):
+            unlike |= (target[start + k] ^ first) | (prediction[start + k] ^ second)
+        if unlike == 0:
+            counts[0, np.uint16(first) * columns + min(second, none)] += np.uint32(_BLOCK)
+            continue
+        for k in range(_BLOCK):
+            key = np.uint16(np.uint16(target[start + k]) * columns)
+            keys[k] = key + np.uint16(min(prediction[start + k], none))
+        for k in range(0, _BLOCK, 4):
+            counts[0, keys[k]] += np.uint32(1)
+            counts[1, keys[k + 1]] += np.uint32(1)
+            counts[2, keys[k + 2]] += np.uint32(1)
+            counts[3, keys[k + 3]] += np.uint32(1)
+    for n in range(whole, target.size):
+        counts[0, np.uint16(target[n]) * columns + min(prediction[n], none)] += np.uint32(1)
+    for at in range(total.size):
+        total[at] += np.int64(counts[0, at]) + counts[1, at] + counts[2, at] + counts[3, at]
