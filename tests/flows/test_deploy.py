@@ -144,7 +144,8 @@ def test_a_worker_that_is_killed_leaves_no_orphan_and_the_next_run_ends_as_an_un
     service.worker.wait()
     for process in started:
         process.wait(20)  # of no parent any more, they are gone
-    assert service.ended(run, 30)["type"] == "CRASHED"
+    state = service.ended(run, 30)
+    assert (state["type"], "termination signal" in state["message"]) == ("CRASHED", True), state["message"]
     service.worker = service.start_worker()
     assert service.ended(service.retrain(segmenter=settings))["type"] == "COMPLETED"
 
