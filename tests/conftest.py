@@ -20,18 +20,6 @@ for name in ("PREFECT_API_URL", "SEGSPADE_WORKSPACE", "SEGSPADE_DEBUG"):
     os.environ.pop(name, None)
 
 
-# what costs most to set up: what shares it runs one after the other in one process, of `pytest -n`
-_SHARED = ("service", "made")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For `pytest -n`: tests of one file go together, as do those that share a costly fixture."""
-    for item in items:
-        shared = [name for name in _SHARED if name in getattr(item, "fixturenames", ())]
-        item.add_marker(pytest.mark.xdist_group((shared or [item.nodeid.partition("::")[0]])[0]))
-
-
 @pytest.fixture(scope="session")
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a Prefect server for tests; 17 s to start. Tests that use it are marked `prefect`."""
