@@ -139,7 +139,7 @@ def of_refresh(outcome: Outcome, made: bool) -> Outcome:
     """
     if outcome.name != REST or not made:
         return outcome
-    return Outcome("Finished", f"{outcome.reason}; what follows it was made now")
+    return Outcome("Finished", f"{outcome.reason}; what follows from that is up to date now")
 
 
 def elect(candidate: Candidate, decision: ArtifactRef | None) -> Outcome:

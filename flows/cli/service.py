@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -80,6 +81,9 @@ def worker(
         command = ["-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
         command += ["--name", name, "--limit", str(limit)]
         sys.stderr.flush()
+        # a shell starts what runs in the background deaf to Ctrl-C, and Prefect ends a worker by that signal,
+        # also where it was sent SIGTERM
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         # in place of this process: signals meet the worker, and so does the server that asks who is alive
         os.execv(sys.executable, [sys.executable, *command])
 

@@ -86,9 +86,10 @@ def test_a_first_model_then_nothing_then_new_frames_then_a_rollback(workspace: P
 
     Aliases(workspace).rollback("segmenter", "production")
     name, message = run(more, workspace)
-    assert (name, in_use(workspace)) == ("Nothing to do", first.key)
+    assert (name, in_use(workspace)) == ("Finished", first.key)
     assert f"was rolled back from {challenger}" in message
     assert first in store.lineage(store.resolve("report/tiny"))
+    assert run(more, workspace)[0] == "Nothing to do"
     # what may be wanted again is named, or reached from a name
     assert not {item.ref for item in store.gc_plan().items} & {first, challenger, drift, generator}
 

@@ -227,7 +227,9 @@ def test_a_run_that_only_finishes_what_another_began_says_so() -> None:
     """Fault: "Nothing to do", and ten artifacts that were made."""
     rest, kept = Outcome("Nothing to do", "nothing changed"), Outcome("Kept", "no better")
     assert of_refresh(rest, made=False) == rest
-    assert of_refresh(rest, made=True) == Outcome("Finished", "nothing changed; what follows it was made now")
+    assert of_refresh(rest, made=True) == Outcome(
+        "Finished", "nothing changed; what follows from that is up to date now"
+    )
     assert of_refresh(kept, made=True) == kept
 
 
