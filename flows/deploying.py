@@ -8,10 +8,11 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
 from prefect.client.orchestration import get_client
@@ -67,8 +68,7 @@ def deploy(
         raise InputError(
             f"--notify {notify}: not an address such as https://example.org/hook; give one, or leave it out"
         )
-    if schedule is not None:
-        check_schedule(schedule)
+    due = None if schedule is None else next_due(schedule)
     with get_client(sync_client=True) as client:
         try:
             client.read_work_pool(POOL)
@@ -79,6 +79,8 @@ def deploy(
     say(f"work pool '{POOL}', concurrency limit '{ACCELERATOR_LIMIT}' of {accelerators}")
     names = _deploy_all(_document(workspace, config, schedule))
     say("deployments " + ", ".join(names))
+    if due is not None:
+        say(f"retrain is due next on {due:%Y-%m-%d at %H:%M} ({due.tzinfo})")
     for name in automate(notify):
         say(f"automation '{name}'")
 
@@ -88,23 +90,24 @@ def _is_address(text: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
-def check_schedule(schedule: Schedule) -> None:
-    """See that Prefect can tell when it is due next.
+def next_due(schedule: Schedule) -> datetime:
+    """The next moment a schedule names, as Prefect understands it, in the schedule's time zone.
 
     Raises:
-        InputError: it cannot; names the option.
+        InputError: there is none, or no such time zone; names the option.
     """
     if schedule.timezone not in available_timezones():
         raise InputError(
             f"--timezone {schedule.timezone!r}: there is no such time zone; give one such as Europe/Berlin"
         )
     try:
-        asyncio.run(CronSchedule(cron=schedule.cron, timezone=schedule.timezone).get_dates(1))
+        (due,) = asyncio.run(CronSchedule(cron=schedule.cron, timezone=schedule.timezone).get_dates(1))
     except ValueError as error:
         raise InputError(
             f"--cron {schedule.cron!r}: not a schedule, or one that is never due; it has minute, hour, day, "
             "month and weekday, as in '0 3 * * 1': three o'clock on Mondays"
         ) from error
+    return due.astimezone(ZoneInfo(schedule.timezone))
 
 
 def _document(workspace: Path, config: RunConfig | None, schedule: Schedule | None) -> dict[str, Any]:

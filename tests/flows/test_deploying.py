@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from flows.deploying import Schedule, check_schedule, deploy
+from flows.deploying import Schedule, deploy, next_due
 from segspade_core.errors import InputError
 
 
@@ -17,18 +18,22 @@ from segspade_core.errors import InputError
 def test_a_schedule_that_is_never_due_is_refused(cron: str) -> None:
     """Fault: some deployments are renewed before Prefect says no, and says so on a whole screen."""
     with pytest.raises(InputError, match=r"^--cron '.*': not a schedule, or one that is never due; it has"):
-        check_schedule(Schedule(cron, "UTC"))
+        next_due(Schedule(cron, "UTC"))
 
 
 @pytest.mark.parametrize("timezone", ["Europe/Atlantis", "", "europe"])
 def test_a_time_zone_that_is_none_is_refused(timezone: str) -> None:
     with pytest.raises(InputError, match=rf"^--timezone '{timezone}': there is no such time zone"):
-        check_schedule(Schedule("0 3 * * 1", timezone))
+        next_due(Schedule("0 3 * * 1", timezone))
 
 
-def test_schedules_that_are_due_some_day_are_taken() -> None:
-    for cron in ("0 3 * * 1", "@weekly", "0 0 29 2 *"):
-        check_schedule(Schedule(cron, "Europe/Berlin"))
+def test_a_schedule_is_meant_in_its_time_zone() -> None:
+    """Fault: three o'clock of another place; a day that comes in leap years alone refused."""
+    monday = next_due(Schedule("0 3 * * 1", "Asia/Tokyo"))
+    assert (monday.weekday(), monday.hour, str(monday.tzinfo)) == (0, 3, "Asia/Tokyo")
+    assert monday > datetime.now(UTC)
+    leap = next_due(Schedule("0 0 29 2 *", "UTC"))
+    assert (leap.month, leap.day) == (2, 29)
 
 
 @pytest.mark.parametrize("notify", ["http://", "nonsense", "ftp://example.org/x", "https:///x"])

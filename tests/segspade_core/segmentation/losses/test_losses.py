@@ -79,7 +79,7 @@ def mean(losses: list[float], weights: list[float]) -> float:
     return sum(losses) / sum(weights) if losses else 0.0
 
 
-def close(loss: Tensor, expected: float) -> None:
+def assert_near(loss: Tensor, expected: float) -> None:
     assert loss.shape == ()
     assert loss.item() == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
@@ -92,7 +92,7 @@ def test_cross_entropy_is_that_of_the_library(batch: Batch, smoothing: float, we
     weights = WEIGHTS[: logits.shape[1]] if weighted else None
     loss = weighted_cross_entropy(logits, targets, weights, smoothing)
     if (targets == 255).all():
-        close(loss, 0)
+        assert_near(loss, 0)
         return
     expected = F.cross_entropy(logits, targets.long(), weights, ignore_index=255, label_smoothing=smoothing)
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-6)
@@ -110,13 +110,13 @@ def test_focal_loss_by_definition(batch: Batch, gamma: float) -> None:
     rows = pixels(*batch)
     losses = [-float(WEIGHTS[c]) * (1 - math.exp(log[c])) ** gamma * log[c] for log, c in rows]
     weights = WEIGHTS[: batch[0].shape[1]]
-    close(focal_loss(*batch, gamma, weights), mean(losses, [float(WEIGHTS[c]) for _, c in rows]))
+    assert_near(focal_loss(*batch, gamma, weights), mean(losses, [float(WEIGHTS[c]) for _, c in rows]))
 
 
 def test_focal_loss_by_hand() -> None:
     """p = 1/4: (3/4)^2 log 4; with gamma 0 it is cross-entropy."""
     logits, targets = torch.zeros(1, 4, 1, 1), torch.zeros(1, 1, 1, dtype=torch.uint8)
-    close(focal_loss(logits, targets, 2.0), 0.5625 * math.log(4))
+    assert_near(focal_loss(logits, targets, 2.0), 0.5625 * math.log(4))
     batch = draw(0, (2, 4, 3, 3))
     torch.testing.assert_close(focal_loss(*batch, 0.0), weighted_cross_entropy(*batch))
 
@@ -143,7 +143,7 @@ def test_dice_loss_by_definition(batch: Batch) -> None:
         g = [float(c == label) for _, c in rows]
         both = sum(a * b for a, b in zip(p, g, strict=True))
         losses.append(1 - 2 * both / (sum(a * a for a in p) + sum(b * b for b in g)))
-    close(dice_loss(*batch), mean(losses, [1.0] * len(losses)))
+    assert_near(dice_loss(*batch), mean(losses, [1.0] * len(losses)))
 
 
 def jaccard_loss(wrong: set[int], truth: set[int]) -> float:
@@ -176,14 +176,14 @@ def test_lovasz_softmax_by_definition(batch: Batch, per_image: bool) -> None:
     """Fault: errors sorted the wrong way; intersection for union; images without labels in the mean."""
     whole = [batch] if not per_image else [(a[None], b[None]) for a, b in zip(*batch, strict=True)]
     losses = [lovasz(rows) for each in whole if (rows := pixels(*each))]
-    close(lovasz_softmax_loss(*batch, per_image), mean(losses, [1.0] * len(losses)))
+    assert_near(lovasz_softmax_loss(*batch, per_image), mean(losses, [1.0] * len(losses)))
 
 
 def test_lovasz_softmax_of_hard_choices_is_one_minus_mean_iou() -> None:
     """Classes 0 0 1 1 1 seen as 0 1 1 1 0: IoU 1/3 and 2/4."""
     seen, targets = torch.tensor([0, 1, 1, 1, 0]), torch.tensor([[[0, 0, 1, 1, 1]]], dtype=torch.uint8)
     logits = (F.one_hot(seen, 2).float() * 100).T.view(1, 2, 1, 5)
-    close(lovasz_softmax_loss(logits, targets), 1 - (1 / 3 + 1 / 2) / 2)
+    assert_near(lovasz_softmax_loss(logits, targets), 1 - (1 / 3 + 1 / 2) / 2)
 
 
 def test_lovasz_softmax_keeps_its_digits_over_a_million_pixels() -> None:
@@ -208,7 +208,7 @@ def test_ohem_by_definition(batch: Batch, threshold: float, share: float) -> Non
     losses = [float(WEIGHTS[c]) * loss for loss, c in kept]
     weights = WEIGHTS[: batch[0].shape[1]]
     expected = mean(losses, [float(WEIGHTS[c]) for _, c in kept])
-    close(ohem_cross_entropy(*batch, threshold, share, weights), expected)
+    assert_near(ohem_cross_entropy(*batch, threshold, share, weights), expected)
 
 
 def test_ohem_of_all_pixels_is_cross_entropy() -> None:
