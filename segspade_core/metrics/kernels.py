@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from segspade_core.compiled import compiled
 
 _BLOCK = 64  # pixels that are compared, and whose keys are made, by a few vector instructions
-
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """Compile at the first call, and keep the machine code beside this file or in the user's cache folder.
-
-    As the generator's kernels are (`spade.patches.kernels`): the GIL is released, and no threads are started.
-    """
-    try:
-        return njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # neither folder can be written to
-        return njit(nogil=True)(function)
 
 
 @compiled

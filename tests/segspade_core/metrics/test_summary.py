@@ -14,7 +14,8 @@ from segspade_core.labels import NUM_IDS
 from segspade_core.metrics.boundaries import boundary_f1, tolerance_px
 from segspade_core.metrics.confusion import confusion_of_ids, confusion_of_train_ids, project_to_train_ids
 from segspade_core.metrics.cycle import aggregate, agreement
-from segspade_core.metrics.summary import Scores, matrix_of, pairs_of, summarise
+from segspade_core.metrics.score_tables import matrix_of, pairs_of
+from segspade_core.metrics.summary import Scores, summarise
 from segspade_core.metrics.tally import COMPARISONS, SampleScore, Tally
 
 LEARNED = [id for id in range(NUM_IDS) if id not in (0, 2, 3)]
@@ -40,7 +41,7 @@ def hash_of(id: str) -> int:
 
 def same(a: Scores, b: Scores) -> None:
     assert a.summary == b.summary
-    for name in ("per_class", "confusion", "per_sample"):
+    for name in ("per_class", "per_category", "confusion", "per_sample"):
         pd.testing.assert_frame_equal(getattr(a, name), getattr(b, name))
 
 
@@ -134,7 +135,7 @@ def test_the_matrix_comes_back_from_its_table() -> None:
     """Catches rows and columns exchanged in the long form, and the column of void lost."""
     tally = tally_of(["v1", "v2"])
     scores = summarise(tally)
-    expected = tally.confusions["val", "cycle"]
+    expected = tally.counts["val", "cycle"].confusion
     np.testing.assert_array_equal(matrix_of(scores.confusion, "val", "cycle"), expected)
     official = matrix_of(scores.confusion, "val", "cycle", "train_ids")
     np.testing.assert_array_equal(official, project_to_train_ids(expected))
