@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import typer
 
-from flows.cli import aliases, artifacts, doctor, journey, service, stage_commands, tidying
+from flows.cli import (
+    aliases,
+    artifacts,
+    comparing,
+    doctor,
+    journey,
+    service,
+    stage_commands,
+    submitting,
+    tidying,
+)
 
 app = typer.Typer(
     name="segspade",
@@ -31,6 +41,8 @@ for command in (
 for command in (service.deploy, service.worker, tidying.tidy):
     app.command(rich_help_panel="By itself")(command)
 app.command(rich_help_panel="What there is")(artifacts.export)
+app.command(rich_help_panel="What there is")(comparing.compare)
+app.command(rich_help_panel="What there is")(submitting.submit)
 app.command(rich_help_panel="What there is")(doctor.doctor)
 app.add_typer(artifacts.artifacts, name="artifacts", rich_help_panel="What there is")
 app.add_typer(aliases.alias, name="alias", rich_help_panel="What there is")

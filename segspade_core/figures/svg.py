@@ -68,10 +68,10 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
     return [round(at * step, 12) for at in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def data_uri(drawing: str) -> str:
-    """The address of a `document` that is shown as an image, with a margin, on paper of its own.
+def standalone(drawing: str) -> str:
+    """A `document` as a file of its own, with a margin, on paper of its own.
 
-    Within an image nothing is taken from the page around it, and what reaches over its edge is cut off.
+    Outside of a page nothing is taken from around it, and what reaches over its edge is cut off.
     """
     size = re.match(r'<svg viewBox="0 0 (\S+) (\S+)" width="\S+" height="\S+"', drawing)
     assert size is not None, "a drawing made by `document`"
@@ -81,5 +81,10 @@ def data_uri(drawing: str) -> str:
         f'viewBox="{-_MARGIN} {-_MARGIN} {number(width)} {number(height)}" '
         f'width="{number(width)}" height="{number(height)}"'
     )
-    alone = framed + drawing[size.end() :]
+    return framed + drawing[size.end() :]
+
+
+def data_uri(drawing: str) -> str:
+    """The address of a `document` that is shown as an image."""
+    alone = standalone(drawing)
     return "data:image/svg+xml;base64," + base64.b64encode(alone.encode()).decode()

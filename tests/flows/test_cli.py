@@ -65,6 +65,10 @@ def error_of(*arguments: str | Path) -> tuple[int, str]:
             "'models' is no kind of artifact; the kinds are minicity",
         ),
         (("artifacts", "show", "abcd", "-w", "."), "'abcd' is not in"),
+        (("submit", "abcd", "out", "-w", "."), "'abcd' is not in"),
+        (("compare", "abcd", "-w", "."), "'abcd' is not in"),
+        (("compare", "abcd", "--out", "a.jpg", "-w", "."), "--out a.jpg: the plot is written as SVG; give a"),
+        (("compare", "abcd", "--device", "tpu", "-w", "."), "error: --device: String should match pattern"),
         (
             ("train-segmenter", "abcd", "--set", "epoch=5", "-w", "."),
             "--set: epoch: there is no such setting",
@@ -234,6 +238,7 @@ class TestReading:
             "doctor --json",
             "export scores/tiny OUT",
             "export dataset/tiny OUT --split val",
+            "submit PREDICTED OUT",
         ],
     )
     def test_they_answer_at_once_without_prefect_or_torch(
@@ -242,7 +247,9 @@ class TestReading:
         import subprocess
         import sys
 
-        arguments = [*words.replace("OUT", str(tmp_path / "out")).split(), "-w", str(made)]
+        predicted = Store(made).manifest(Store(made).resolve("scores/tiny")).inputs["val.predicted"]
+        words = words.replace("PREDICTED", predicted).replace("OUT", str(tmp_path / "out"))
+        arguments = [*words.split(), "-w", str(made)]
         script = (
             "import sys, time, resource\nfrom flows.cli import app\nsys.argv = ['segspade', *sys.argv[1:]]\n"
             "try:\n    app()\nexcept SystemExit as end:\n    status = end.code\n"
@@ -296,6 +303,44 @@ class TestReading:
         assert Path(found["page"]).exists()
         assert set(found["scores"]["splits"]) == set(found["scores"]["painting"]) == {"train", "val"}
         assert [stage["stage"] for stage in found["stages"]][-2:] == ["score", "report"]
+
+
+@pytest.mark.prefect
+class TestSegmentersAndPredictions:
+    """`compare` and `submit` on a real workspace."""
+
+    def test_a_folder_that_is_not_empty_is_refused(self, made: Path, tmp_path: Path) -> None:
+        predicted = Store(made).manifest(Store(made).resolve("scores/tiny")).inputs["val.predicted"]
+        (tmp_path / "mine").write_text("mine")
+        status, error = error_of("submit", predicted, tmp_path, "-w", made)
+        assert (status, f"error: {tmp_path}: there is something already; give" in error) == (2, True)
+        status, error = error_of("submit", "segmenter/tiny", tmp_path / "out", "-w", made)
+        assert (status, "'segmenter/tiny' is of kind segmenter; this takes label_maps" in error) == (2, True)
+        assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+    @pytest.mark.parametrize("columns", [80, 120])
+    def test_segmenters_fit_the_terminal(
+        self, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: int
+    ) -> None:
+        """Fault: a column too many, so that keys and numbers are cut; a plot that is not written."""
+        monkeypatch.setenv("COLUMNS", str(columns))
+        plot = tmp_path / "compare.svg"
+        words = ["compare", "segmenter/tiny", "--rounds", "1", "--device", "cpu", "--out", str(plot)]
+        printed = CliRunner().invoke(app, [*words, "-w", str(made)])
+        assert printed.exit_code == 0, printed.stderr
+        assert max(map(len, printed.stdout.splitlines())) <= columns
+        assert "…" not in printed.stdout
+        for told in (Store(made).resolve("segmenter/tiny").key, "resnet18", "15.93", "at 32x64"):
+            assert told in printed.stdout
+        assert plot.read_text().startswith("<svg")
+        as_json = CliRunner().invoke(app, [*words[:6], "--json", "-w", str(made)])
+        (found,) = json.loads(as_json.stdout)["segmenters"]
+        scores = json.loads(
+            (Store(made).path(Store(made).resolve("scores/tiny")) / "scores.json").read_bytes()
+        )
+        assert found["scored_miou"] == scores["splits"]["val"]["segmenter"]["ids"]["miou"]
+        assert found["names"] == ["tiny"]
+        assert found["training_images_per_second"] > 0
 
 
 @pytest.mark.prefect

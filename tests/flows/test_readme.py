@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -91,6 +92,25 @@ def test_stages_and_artifacts(typed: CliRunner, tmp_path: Path) -> None:
     assert "segmenter/production" in typed.invoke(app, ["alias", "list"]).stdout
     assert len(list((tmp_path / "out").rglob("*.png"))) == 2 * 5
     assert len(list((tmp_path / "city" / "leftImg8bit").rglob("*.png"))) == 6
+
+
+def test_how_good_a_segmenter_is(typed: CliRunner, tmp_path: Path) -> None:
+    """Fault: confidences are not asked for, nothing is plotted, or maps are submitted under other names."""
+    store = Store(tmp_path / "workspace")
+    key = store.resolve("segmenter/tiny").key
+    Aliases(tmp_path / "workspace").set("segmenter", "production", key)
+    predicted = store.manifest(store.resolve("scores/tiny")).inputs["val.predicted"]
+    printed = [
+        run(typed, [predicted if word == "label_maps/…" else word for word in words]).stdout
+        for words in commands("How good a segmenter is")
+    ]
+    scores = store.resolve(printed[0].strip().splitlines()[-1])
+    summary = json.loads((store.path(scores) / "scores.json").read_bytes())
+    assert summary["splits"]["val"]["segmenter"]["calibration"]["ece"] >= 0
+    assert key in printed[1]
+    assert (tmp_path / "compare.svg").read_text().startswith("<svg")
+    assert "wrote 2 label maps of val" in printed[2]
+    assert len(list((tmp_path / "submission").glob("*_labelIds.png"))) == 2
 
 
 def test_a_city_at_night(typed: CliRunner, tmp_path: Path) -> None:
