@@ -54,6 +54,7 @@ def error_of(*arguments: str | Path) -> tuple[int, str]:
             "--set: kid: there is no such setting",
         ),
         (("segment", "a", "b", "-w", "nowhere"), "error: nowhere: there is no workspace; name another with"),
+        (("artifacts", "list", "-w", ""), "Invalid value for '--workspace' / '-w'"),
         (("artifacts", "list", "-w", "nowhere"), "error: nowhere: there is no workspace"),
         (("alias", "set", "production", "abcd", "-w", "."), "'production' is not kind/alias, such as"),
         (
