@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from segspade_core.config.base import Frozen, ImageSize
 from segspade_core.config.encoders import check_encoder
+from segspade_core.config.losses import PLAIN_CROSS_ENTROPY, Losses
+from segspade_core.config.optimisation import (
+    AdamConfig,
+    AveragingConfig,
+    ConstantSchedule,
+    EarlyStoppingConfig,
+    OptimiserConfig,
+    ScheduleConfig,
+)
 
 Head = Literal["fcn32", "unet", "deeplabv3plus", "segformer", "fpn", "upernet"]
 Weights = Annotated[str, Field(min_length=1, description="'imagenet', 'none', or the path of a weights file")]
+
+# where settings went that were single numbers once
+_MOVED = {
+    "lr": "segmenter.lr is now segmenter.optimiser.lr",
+    "lr_schedule": "segmenter.lr_schedule is now segmenter.schedule.kind",
+    "weight_decay": "segmenter.weight_decay is now segmenter.optimiser.weight_decay, which decays as before "
+    "with segmenter.optimiser.kind adamw",
+}
 
 
 class AugmentConfig(Frozen):
@@ -43,9 +60,29 @@ class SegmenterConfig(Frozen):
     num_classes: int = Field(34, ge=2, le=255, description="label ids 0..33 are predicted by default")
     epochs: int = Field(25, ge=1)
     batch: int = Field(32, ge=1)
-    lr: float = Field(1e-4, gt=0, description="Adam's step size at the start")
-    lr_schedule: Literal["constant", "poly", "cosine"] = "constant"
-    weight_decay: float = Field(0.0, ge=0)
+    loss: Losses = PLAIN_CROSS_ENTROPY
+    optimiser: OptimiserConfig = Field(
+        AdamConfig(), title="Optimiser", description="how weights follow their gradient"
+    )
+    schedule: ScheduleConfig = Field(
+        ConstantSchedule(), title="Schedule", description="of the learning rate over all steps"
+    )
+    average: AveragingConfig | None = Field(
+        None,
+        title="Average",
+        description="of the weights, scored and published in their place; none: the last",
+    )
+    early_stopping: EarlyStoppingConfig | None = Field(
+        None, title="Early stopping", description="ends a training that gains nothing more; none: never"
+    )
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 trains under autocast")
     augment: AugmentConfig = AugmentConfig()
     seed: int = Field(0, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _say_where_settings_went(cls, value: Any) -> Any:
+        moved = [where for name, where in _MOVED.items() if isinstance(value, dict) and name in value]
+        if moved:
+            raise ValueError("; ".join(moved))
+        return value

@@ -14,6 +14,7 @@ from segspade_core.config import SegmenterConfig
 from segspade_core.errors import InputError
 from segspade_core.labels import IGNORE_ID, void_mask
 from segspade_core.segmentation.augment import apply_colours, augment
+from segspade_core.segmentation.class_weights import count_pixels
 from segspade_core.training.sampling import batch_indices, sample_rng
 
 
@@ -62,7 +63,10 @@ class LabelledImages:
         Raises:
             InputError: an id is neither a class nor void; no such id reaches the loss.
         """
-        image, label_ids = np.asarray(self.images[index]), np.asarray(self.label_ids[index])
+        return np.asarray(self.images[index]), self._targets(index)
+
+    def _targets(self, index: int) -> npt.NDArray[np.uint8]:
+        label_ids = np.asarray(self.label_ids[index])
         targets = np.where(void_mask(label_ids), np.uint8(IGNORE_ID), label_ids)
         strays = np.unique(targets[(targets >= self.num_classes) & (targets != IGNORE_ID)])
         if strays.size:
@@ -72,7 +76,16 @@ class LabelledImages:
                 f"none of the {self.num_classes} classes; raise segmenter.num_classes above it, or map it "
                 f"to {IGNORE_ID} if it means void"
             )
-        return image, targets
+        return targets
+
+    def class_counts(self) -> Tensor:
+        """(num_classes,) int64: pixels of each class in all the label maps.
+
+        Raises:
+            InputError: as `sample`.
+        """
+        targets = (self._targets(index) for index in range(len(self)))
+        return count_pixels(targets, self.num_classes)
 
     def batch(self, config: SegmenterConfig, epoch: int, step: int) -> Batch:
         """Batch `step` of `epoch`, both from 0: a function of config and position alone.

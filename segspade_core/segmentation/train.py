@@ -11,23 +11,22 @@ from typing import Any
 import torch
 
 from segspade_core.config import SegmenterConfig
+from segspade_core.config.losses import needs_class_counts
 from segspade_core.errors import InputError
 from segspade_core.segmentation.batches import Batch, LabelledImages
 from segspade_core.segmentation.heads import POOLING_HEADS
-from segspade_core.segmentation.loss import cross_entropy, upsampled_cross_entropy
-from segspade_core.segmentation.model import BilinearUpsampling
 from segspade_core.segmentation.state import TrainingState
+from segspade_core.segmentation.step import RATES, Updates
 from segspade_core.segmentation.validate import validate
-from segspade_core.segmentation.weights import pack_segmenter, start_from
+from segspade_core.segmentation.weights import pack_segmenter
 from segspade_core.training.checkpoint import CHECKPOINT, CheckpointStore, read_metadata
-from segspade_core.training.device import autocast
 from segspade_core.training.divergence import Place, check_losses, check_weights, remedy_of
+from segspade_core.training.early_stopping import NOTHING_TO_WATCH, has_stalled
 from segspade_core.training.events import EpochEvent, EventSink, History, StepEvent, TrainingStopped
 from segspade_core.training.prefetch import prefetched
 from segspade_core.training.sampling import steps_per_epoch
 
 BEST = "best"  # weights alone, as they are published; the state to go on from is under CHECKPOINT
-_RATES = "lr"
 
 
 @dataclass(frozen=True)
@@ -66,11 +65,14 @@ def train_segmenter(
 
     Returns:
         The same bytes on the CPU however often training was stopped or killed. `history.steps` has the loss
-        of every step; `history.epochs` its mean, the learning rate at the end, and val_loss, val_miou and
-        val_pixel_accuracy where there is a val split.
+        of every step, its terms where there are several, and the length of the gradient where it is limited;
+        `history.epochs` their means, the learning rate at the end, and val_loss (plain cross-entropy, so that
+        losses can be compared), val_miou and val_pixel_accuracy where there is a val split. With
+        `config.early_stopping` it may end before the last epoch.
 
     Raises:
-        InputError: the arrays do not fit each other, or hold an id that is neither class nor void.
+        InputError: the arrays do not fit each other, or hold an id that is neither class nor void; early
+            stopping is asked for without a val split; the warm-up is as long as the training.
         WeightsError: `config.weights` cannot be had or do not fit.
         TrainingStopped: `should_stop` said so; the state is saved.
         TrainingDiverged: the loss or a weight is NaN or infinite.
@@ -83,46 +85,50 @@ def train_segmenter(
     if val_images is not None and len(val_images):
         val = LabelledImages("val", val_images, val_label_ids, config.num_classes)
         val.check()
+    _check_watched(config, val)
     state = TrainingState(config, device)
     best_miou = _begin(state, checkpoints)
     good = state.taken  # steps taken at the last checkpoint
+    if needs_class_counts(config.loss) and state.class_counts is None:
+        state.class_counts = train.class_counts()
+    updates = Updates(state)
     steps = steps_per_epoch(len(train), config.batch)
+    total = config.epochs * steps
 
     def make(epoch: int, step: int) -> Batch:
         return train.batch(config, epoch, step)
 
-    with closing(prefetched(make, config.epochs, steps, state.taken)) as batches:
+    start = total if _has_stalled(state) else state.taken
+    with closing(prefetched(make, config.epochs, steps, start)) as batches:
         for epoch, step, batch in batches:
             place = Place(epoch, step, steps, good)
-            lr = state.set_learning_rate(config.epochs * steps)
-            losses = _step(state, batch, place)
-            state.taken += 1
+            lr = state.set_rates(total)
+            losses = updates.take(batch, place)
             state.history.steps.append({"epoch": epoch + 1, "step": step + 1, **losses})
             on_event(StepEvent(epoch + 1, config.epochs, step + 1, steps, losses))
             epoch_ends = step + 1 == steps
             if epoch_ends:
                 values = {**state.history.step_means(steps), "lr": lr}
                 if val is not None:
-                    check_weights(
-                        {"segmenter": state.model}, place, remedy_of(_RATES, state.config.precision)
-                    )
-                    values |= validate(state.model, val, device)
-                    check_losses(
-                        {"val_loss": values["val_loss"]}, place, remedy_of(_RATES, state.config.precision)
-                    )
-                    if values["val_miou"] > best_miou:
-                        best_miou = values["val_miou"]
-                        checkpoints.save(BEST, _pack(state, epoch, best_miou))
+                    _check_weights(state, place)
+                    values |= validate(state.published, val, device)
+                    check_losses({"val_loss": values["val_loss"]}, place, updates.remedy)
                 state.history.epochs.append({"epoch": epoch + 1, **values})
+                if values.get("val_miou", -math.inf) > best_miou:
+                    best_miou = values["val_miou"]
+                    checkpoints.save(BEST, _pack(state))
                 on_event(EpochEvent(epoch + 1, config.epochs, values))
+            ended = state.taken == total or (epoch_ends and _has_stalled(state))
             stopping = should_stop()
             if epoch_ends or stopping or state.taken % checkpoint_every_steps == 0:
-                check_weights({"segmenter": state.model}, place, remedy_of(_RATES, state.config.precision))
+                _check_weights(state, place)
                 checkpoints.save(CHECKPOINT, state.pack())
                 good = state.taken
-            if stopping and state.taken < config.epochs * steps:
+            if ended:
+                break
+            if stopping:
                 raise TrainingStopped(epoch + 1, step + 1)
-    last = _pack(state, config.epochs - 1, state.history.epochs[-1].get("val_miou"))
+    last = _pack(state)
     best = None if val is None else checkpoints.load(BEST)
     return SegmenterResult(last if best is None else best, last, state.history)
 
@@ -131,7 +137,7 @@ def _begin(state: TrainingState, checkpoints: CheckpointStore) -> float:
     """Go to the checkpoint, or to the weights training starts from. Returns the best val_miou so far."""
     saved = checkpoints.load(CHECKPOINT)
     if saved is None:
-        start_from(state.model, state.config.weights)
+        state.start()
         return -math.inf
     state.restore(saved, f"checkpoint '{CHECKPOINT}'")
     if not any("val_miou" in row for row in state.history.epochs):
@@ -145,26 +151,28 @@ def _begin(state: TrainingState, checkpoints: CheckpointStore) -> float:
     return float(read_metadata(best)["val_miou"])
 
 
-def _step(state: TrainingState, batch: Batch, place: Place) -> dict[str, float]:
-    """One update of the network."""
-    images, targets = batch.to(state.device)
-    state.model.train()
-    with autocast(state.device, state.config.precision):
-        scores = state.model.scores(images)  # (B, C, h, w)
-    if isinstance(state.model.upsample, BilinearUpsampling):
-        loss = upsampled_cross_entropy(state.model.upsample, scores, targets)
-    else:
-        loss = cross_entropy(state.model.to_full_size(scores, *targets.shape[-2:]), targets)
-    losses = {"loss": loss.item()}
-    check_losses(losses, place, remedy_of(_RATES, state.config.precision))
-    state.optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    state.optimiser.step()
-    return losses
+def _has_stalled(state: TrainingState) -> bool:
+    """Whether the record so far ends the training early: a run that goes on finds what the first one did."""
+    config = state.config.early_stopping
+    return config is not None and has_stalled(state.history.epochs, config)
 
 
-def _pack(state: TrainingState, epoch: int, miou: float | None) -> bytes:
-    return pack_segmenter(state.model, {"epoch": epoch + 1, "val_miou": miou})
+def _check_weights(state: TrainingState, place: Place) -> None:
+    remedy = remedy_of(RATES, state.config.precision)
+    check_weights({"segmenter": state.model}, place, remedy)
+    if state.average is not None:
+        check_weights({"average": state.average}, place, remedy)
+
+
+def _pack(state: TrainingState) -> bytes:
+    """The network as it is published, after the last epoch of the record."""
+    row = state.history.epochs[-1]
+    return pack_segmenter(state.published, {"epoch": row["epoch"], "val_miou": row.get("val_miou")})
+
+
+def _check_watched(config: SegmenterConfig, val: LabelledImages | None) -> None:
+    if config.early_stopping is not None and val is None:
+        raise InputError(NOTHING_TO_WATCH)
 
 
 def _check_statistics(config: SegmenterConfig, train: LabelledImages) -> None:
