@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -17,6 +17,7 @@ from segspade_core.config.optimisation import (
     OptimiserConfig,
     ScheduleConfig,
 )
+from segspade_core.labels import NUM_TRAIN_IDS
 
 Head = Literal["fcn32", "unet", "deeplabv3plus", "segformer", "fpn", "upernet"]
 Weights = Annotated[str, Field(min_length=1, description="'imagenet', 'none', or the path of a weights file")]
@@ -58,6 +59,13 @@ class SegmenterConfig(Frozen):
     )
     weights: Weights = "imagenet"
     num_classes: int = Field(34, ge=2, le=255, description="label ids 0..33 are predicted by default")
+    label_space: Literal["ids", "train_ids"] = Field(
+        "ids",
+        exclude_if=lambda space: space == "ids",
+        title="Label space",
+        description="what is told apart: all label ids, or the 19 classes of the official score (train ids), "
+        "for which num_classes is 19; predictions are label ids either way",
+    )
     epochs: int = Field(25, ge=1)
     batch: int = Field(32, ge=1)
     loss: Losses = PLAIN_CROSS_ENTROPY
@@ -86,3 +94,19 @@ class SegmenterConfig(Frozen):
         if moved:
             raise ValueError("; ".join(moved))
         return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _classes_follow_label_space(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("label_space") == "train_ids":
+            return {"num_classes": NUM_TRAIN_IDS, **value}
+        return value
+
+    @model_validator(mode="after")
+    def _label_space_has_its_classes(self) -> Self:
+        if self.label_space == "train_ids" and self.num_classes != NUM_TRAIN_IDS:
+            raise ValueError(
+                f"segmenter.num_classes {self.num_classes}: with label_space train_ids there are "
+                f"{NUM_TRAIN_IDS}; leave it out, or set label_space to ids"
+            )
+        return self

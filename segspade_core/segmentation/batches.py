@@ -12,9 +12,10 @@ from torch import Tensor
 
 from segspade_core.config import SegmenterConfig
 from segspade_core.errors import InputError
-from segspade_core.labels import IGNORE_ID, void_mask
+from segspade_core.labels import IGNORE_ID
 from segspade_core.segmentation.augment import apply_colours, augment
 from segspade_core.segmentation.class_weights import count_pixels
+from segspade_core.segmentation.label_space import LabelSpace, targets_of
 from segspade_core.training.sampling import batch_indices, sample_rng
 
 
@@ -39,6 +40,7 @@ class LabelledImages:
     images: Any
     label_ids: Any
     num_classes: int
+    label_space: LabelSpace = "ids"
 
     def __len__(self) -> int:
         return len(self.images)
@@ -58,7 +60,7 @@ class LabelledImages:
             )
 
     def sample(self, index: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-        """Photograph (H, W, 3) and targets (H, W): the label ids, with 255 for everything void.
+        """Photograph (H, W, 3) and targets (H, W): classes, with 255 for everything that is not learned.
 
         Raises:
             InputError: an id is neither a class nor void; no such id reaches the loss.
@@ -67,14 +69,16 @@ class LabelledImages:
 
     def _targets(self, index: int) -> npt.NDArray[np.uint8]:
         label_ids = np.asarray(self.label_ids[index])
-        targets = np.where(void_mask(label_ids), np.uint8(IGNORE_ID), label_ids)
+        targets = targets_of(label_ids, self.label_space)
         strays = np.unique(targets[(targets >= self.num_classes) & (targets != IGNORE_ID)])
         if strays.size:
             count = int((targets == strays[0]).sum())
+            remedy = f"map it to {IGNORE_ID} if it means void"
+            if self.label_space == "ids":
+                remedy = f"raise segmenter.num_classes above it, or {remedy}"
             raise InputError(
                 f"{self.split} sample {index}: label id {strays[0]} ({count} of {targets.size} pixels) is "
-                f"none of the {self.num_classes} classes; raise segmenter.num_classes above it, or map it "
-                f"to {IGNORE_ID} if it means void"
+                f"none of the {self.num_classes} classes; {remedy}"
             )
         return targets
 

@@ -34,7 +34,7 @@ class TrainingState:
     def __init__(self, config: SegmenterConfig, device: torch.device) -> None:
         torch.manual_seed(config.seed)
         self.config, self.device = config, device
-        self.model = Segmenter(config.encoder, config.num_classes, config.head)
+        self.model = Segmenter(config.encoder, config.num_classes, config.head, config.label_space)
         # channels last: what tensor cores want, and no slower on a CPU
         self.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = None if config.average is None else average_of(self.model)

@@ -55,7 +55,8 @@ def train_segmenter(
 
     Args:
         images: (N, H, W, 3) uint8, anything that slices like an array.
-        label_ids: (N, H, W) uint8; VOID_IDS and 255 are left out of loss and metric.
+        label_ids: (N, H, W) uint8; VOID_IDS and 255 are left out of loss and metric, and with label space
+            'train_ids' whatever is none of the 19 classes of the official score.
         val_images: (M, h, w, 3) uint8 to choose the best epoch by; None makes the last epoch the best.
         val_label_ids: (M, h, w) uint8.
         checkpoints: keeps 'last', saved at the end of every epoch, every `checkpoint_every_steps` steps, and
@@ -78,12 +79,12 @@ def train_segmenter(
         TrainingDiverged: the loss or a weight is NaN or infinite.
     """
     device = torch.device(device)
-    train = LabelledImages("train", images, label_ids, config.num_classes)
+    train = LabelledImages("train", images, label_ids, config.num_classes, config.label_space)
     train.check()
     _check_statistics(config, train)
     val = None
     if val_images is not None and len(val_images):
-        val = LabelledImages("val", val_images, val_label_ids, config.num_classes)
+        val = LabelledImages("val", val_images, val_label_ids, config.num_classes, config.label_space)
         val.check()
     _check_watched(config, val)
     state = TrainingState(config, device)
