@@ -68,6 +68,15 @@ class SegmenterConfig(Frozen):
     )
     epochs: int = Field(25, ge=1)
     batch: int = Field(32, ge=1)
+    accumulate: int = Field(
+        1,
+        ge=1,
+        exclude_if=lambda batches: batches == 1,
+        title="Accumulate",
+        description="batches an update, one after another in memory: as a batch so many times as large, but "
+        "for batch norm",
+        examples=[4],
+    )
     loss: Losses = PLAIN_CROSS_ENTROPY
     optimiser: OptimiserConfig = Field(
         AdamConfig(), title="Optimiser", description="how weights follow their gradient"

@@ -16,7 +16,7 @@ from segspade_core.labels import IGNORE_ID
 from segspade_core.segmentation.augment import apply_colours, augment
 from segspade_core.segmentation.class_weights import count_pixels
 from segspade_core.segmentation.label_space import LabelSpace, targets_of
-from segspade_core.training.sampling import batch_indices, sample_rng
+from segspade_core.training.sampling import batch_indices, sample_rng, steps_per_epoch
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,11 @@ class Batch:
     images: Tensor  # (B, H, W, 3) uint8
     targets: Tensor  # (B, H, W) uint8: classes, or 255
     colours: Tensor  # (B, 3, 4) float32
+
+    @property
+    def known(self) -> int:
+        """Pixels that are not void."""
+        return int((self.targets != IGNORE_ID).sum())
 
     def to(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Images (B, 3, H, W) float32 in [0, 1] with their colours changed, and targets, on `device`."""
@@ -90,6 +95,20 @@ class LabelledImages:
         """
         targets = (self._targets(index) for index in range(len(self)))
         return count_pixels(targets, self.num_classes)
+
+    def updates(self, config: SegmenterConfig) -> int:
+        """Updates an epoch; the last may be of fewer batches than the others."""
+        return steps_per_epoch(steps_per_epoch(len(self), config.batch), config.accumulate)
+
+    def batches(self, config: SegmenterConfig, epoch: int, update: int) -> tuple[Batch, ...]:
+        """The batches of one update of an epoch, both from 0, in order: as `batch`.
+
+        Raises:
+            InputError: as `sample`.
+        """
+        first = update * config.accumulate
+        stop = min(first + config.accumulate, steps_per_epoch(len(self), config.batch))
+        return tuple(self.batch(config, epoch, step) for step in range(first, stop))
 
     def batch(self, config: SegmenterConfig, epoch: int, step: int) -> Batch:
         """Batch `step` of `epoch`, both from 0: a function of config and position alone.

@@ -1,6 +1,8 @@
-"""One update of a segmenter: scores, loss, gradient, optimiser."""
+"""One update of a segmenter, from one batch or several: scores, loss, gradient, optimiser."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -19,7 +21,7 @@ RATES = "optimiser.lr"
 
 
 class Updates:
-    """Updates of the network of a training state, each from one batch.
+    """Updates of the network of a training state.
 
     Raises:
         ValueError: the loss weighs classes, and the state has no counts of them.
@@ -35,8 +37,12 @@ class Updates:
             self._upsample = None
         self._loss: SegmentationLoss = build_loss(config.loss, state.class_counts, state.device)
 
-    def take(self, batch: Batch, place: Place) -> dict[str, float]:
-        """Update the network once.
+    def take(self, batches: Sequence[Batch], place: Place) -> dict[str, float]:
+        """Update the network once, from all batches as if they were one.
+
+        Each batch counts by its known pixels, so that plain cross-entropy and focal loss are the mean over
+        those of all batches. What is no such mean (class weights, the hardest pixels, the overlaps of Dice
+        and Lovász) is that of each batch, averaged so; and batch norm sees each batch by itself.
 
         Returns:
             What is recorded of the step: 'loss', its terms where there are several, and 'grad_norm', the
@@ -46,16 +52,16 @@ class Updates:
             TrainingDiverged: loss or gradient are not finite.
         """
         state, model = self.state, self.state.model
-        images, targets = batch.to(state.device)
         model.train()
         freeze(model, place.epoch, state.config.optimiser)
-        with autocast(state.device, state.config.precision):
-            scores = model.scores(images)  # (B, C, h, w)
-        terms = self._terms(scores, targets)
-        record = {name: term.item() for name, term in terms.items()}
-        check_losses(record, place, self.remedy)
         state.optimiser.zero_grad(set_to_none=True)
-        terms["loss"].backward()
+        record: dict[str, float] = {}
+        for batch, share in zip(batches, _shares(batches), strict=True):
+            terms = self._terms(batch)
+            values = {name: term.item() for name, term in terms.items()}
+            check_losses(values, place, self.remedy)
+            (share * terms["loss"]).backward()
+            record = {name: record.get(name, 0.0) + share * value for name, value in values.items()}
         if state.config.optimiser.clip_norm is not None:
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), state.config.optimiser.clip_norm)
             record["grad_norm"] = norm.item()
@@ -64,8 +70,18 @@ class Updates:
         state.advance()
         return record
 
-    def _terms(self, scores: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """(B, C, h, w) scores and (B, H, W) uint8 targets → 'loss' and its terms."""
+    def _terms(self, batch: Batch) -> dict[str, Tensor]:
+        """'loss' and its terms, of one batch."""
+        images, targets = batch.to(self.state.device)
+        with autocast(self.state.device, self.state.config.precision):
+            scores = self.state.model.scores(images)  # (B, C, h, w)
         if self._upsample is not None:
             return {"loss": upsampled_cross_entropy(self._upsample, scores, targets)}
         return self._loss(self.state.model.to_full_size(scores, *targets.shape[-2:]), targets)
+
+
+def _shares(batches: Sequence[Batch]) -> list[float]:
+    """What part of the known pixels of all batches is in each; 0 where there is none in any."""
+    known = [batch.known for batch in batches] if len(batches) > 1 else [1]
+    total = max(sum(known), 1)
+    return [pixels / total for pixels in known]

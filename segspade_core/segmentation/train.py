@@ -24,7 +24,6 @@ from segspade_core.training.divergence import Place, check_losses, check_weights
 from segspade_core.training.early_stopping import NOTHING_TO_WATCH, has_stalled
 from segspade_core.training.events import EpochEvent, EventSink, History, StepEvent, TrainingStopped
 from segspade_core.training.prefetch import prefetched
-from segspade_core.training.sampling import steps_per_epoch
 
 BEST = "best"  # weights alone, as they are published; the state to go on from is under CHECKPOINT
 
@@ -52,6 +51,9 @@ def train_segmenter(
     should_stop: Callable[[], bool] = lambda: False,
 ) -> SegmenterResult:
     """Train from the checkpoint 'last' if there is one, else from `config.weights`.
+
+    A step is an update, of `config.accumulate` batches: schedules, checkpoints and the record count these,
+    and training stops only between them.
 
     Args:
         images: (N, H, W, 3) uint8, anything that slices like an array.
@@ -93,18 +95,18 @@ def train_segmenter(
     if needs_class_counts(config.loss) and state.class_counts is None:
         state.class_counts = train.class_counts()
     updates = Updates(state)
-    steps = steps_per_epoch(len(train), config.batch)
+    steps = train.updates(config)
     total = config.epochs * steps
 
-    def make(epoch: int, step: int) -> Batch:
-        return train.batch(config, epoch, step)
+    def make(epoch: int, step: int) -> tuple[Batch, ...]:
+        return train.batches(config, epoch, step)
 
     start = total if _has_stalled(state) else state.taken
-    with closing(prefetched(make, config.epochs, steps, start)) as batches:
-        for epoch, step, batch in batches:
+    with closing(prefetched(make, config.epochs, steps, start)) as prepared:
+        for epoch, step, batches in prepared:
             place = Place(epoch, step, steps, good)
             lr = state.set_rates(total)
-            losses = updates.take(batch, place)
+            losses = updates.take(batches, place)
             state.history.steps.append({"epoch": epoch + 1, "step": step + 1, **losses})
             on_event(StepEvent(epoch + 1, config.epochs, step + 1, steps, losses))
             epoch_ends = step + 1 == steps
