@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,15 +14,17 @@ from segspade_core.config import SegmenterConfig
 from segspade_core.config.losses import needs_class_counts
 from segspade_core.errors import InputError
 from segspade_core.segmentation.batches import Batch, LabelledImages
-from segspade_core.segmentation.heads import POOLING_HEADS
+from segspade_core.segmentation.checks import check_training
+from segspade_core.segmentation.room import no_room_for_step, no_room_for_validation
 from segspade_core.segmentation.state import TrainingState
 from segspade_core.segmentation.step import RATES, Updates
 from segspade_core.segmentation.validate import validate
 from segspade_core.segmentation.weights import pack_segmenter
 from segspade_core.training.checkpoint import CHECKPOINT, CheckpointStore, read_metadata
 from segspade_core.training.divergence import Place, check_losses, check_weights, remedy_of
-from segspade_core.training.early_stopping import NOTHING_TO_WATCH, has_stalled
+from segspade_core.training.early_stopping import has_stalled
 from segspade_core.training.events import EpochEvent, EventSink, History, StepEvent, TrainingStopped
+from segspade_core.training.memory import telling_out_of_memory
 from segspade_core.training.prefetch import prefetched
 
 BEST = "best"  # weights alone, as they are published; the state to go on from is under CHECKPOINT
@@ -77,18 +79,16 @@ def train_segmenter(
         InputError: the arrays do not fit each other, or hold an id that is neither class nor void; early
             stopping is asked for without a val split; the warm-up is as long as the training.
         WeightsError: `config.weights` cannot be had or do not fit.
+        OutOfMemory: a step or a validation found no room; the message says what to lower.
         TrainingStopped: `should_stop` said so; the state is saved.
         TrainingDiverged: the loss or a weight is NaN or infinite.
     """
     device = torch.device(device)
     train = LabelledImages("train", images, label_ids, config.num_classes, config.label_space)
-    train.check()
-    _check_statistics(config, train)
     val = None
     if val_images is not None and len(val_images):
         val = LabelledImages("val", val_images, val_label_ids, config.num_classes, config.label_space)
-        val.check()
-    _check_watched(config, val)
+    check_training(config, train, val)
     state = TrainingState(config, device)
     best_miou = _begin(state, checkpoints)
     good = state.taken  # steps taken at the last checkpoint
@@ -98,15 +98,21 @@ def train_segmenter(
     steps = train.updates(config)
     total = config.epochs * steps
 
+    def telling_room(place: Place, on: torch.device) -> AbstractContextManager[None]:
+        size = tuple(train.images.shape[1:3])
+        return telling_out_of_memory(lambda: no_room_for_step(config, size, on, place))
+
     def make(epoch: int, step: int) -> tuple[Batch, ...]:
-        return train.batches(config, epoch, step)
+        with telling_room(Place(epoch, step, steps, 0), torch.device("cpu")):
+            return train.batches(config, epoch, step)
 
     start = total if _has_stalled(state) else state.taken
     with closing(prefetched(make, config.epochs, steps, start)) as prepared:
         for epoch, step, batches in prepared:
             place = Place(epoch, step, steps, good)
             lr = state.set_rates(total)
-            losses = updates.take(batches, place)
+            with telling_room(place, device):
+                losses = updates.take(batches, place)
             state.history.steps.append({"epoch": epoch + 1, "step": step + 1, **losses})
             on_event(StepEvent(epoch + 1, config.epochs, step + 1, steps, losses))
             epoch_ends = step + 1 == steps
@@ -114,7 +120,7 @@ def train_segmenter(
                 values = {**state.history.step_means(steps), "lr": lr}
                 if val is not None:
                     _check_weights(state, place)
-                    values |= validate(state.published, val, device)
+                    values |= _validate(state, val, place)
                     check_losses({"val_loss": values["val_loss"]}, place, updates.remedy)
                 state.history.epochs.append({"epoch": epoch + 1, **values})
                 if values.get("val_miou", -math.inf) > best_miou:
@@ -160,6 +166,12 @@ def _has_stalled(state: TrainingState) -> bool:
     return config is not None and has_stalled(state.history.epochs, config)
 
 
+def _validate(state: TrainingState, val: LabelledImages, place: Place) -> dict[str, float]:
+    size = tuple(val.images.shape[1:3])
+    with telling_out_of_memory(lambda: no_room_for_validation(val.split, size, state.device, place)):
+        return validate(state.published, val, state.device)
+
+
 def _check_weights(state: TrainingState, place: Place) -> None:
     remedy = remedy_of(RATES, state.config.precision)
     check_weights({"segmenter": state.model}, place, remedy)
@@ -171,24 +183,3 @@ def _pack(state: TrainingState) -> bytes:
     """The network as it is published, after the last epoch of the record."""
     row = state.history.epochs[-1]
     return pack_segmenter(state.published, {"epoch": row["epoch"], "val_miou": row.get("val_miou")})
-
-
-def _check_watched(config: SegmenterConfig, val: LabelledImages | None) -> None:
-    if config.early_stopping is not None and val is None:
-        raise InputError(NOTHING_TO_WATCH)
-
-
-def _check_statistics(config: SegmenterConfig, train: LabelledImages) -> None:
-    """Batch norm needs more than one value of each channel, and the last feature map is 1/32 of the crop."""
-    height, width = config.augment.crop or train.images.shape[1:3]
-    alone = min(config.batch, len(train)) == 1
-    if alone and config.head in POOLING_HEADS:
-        raise InputError(
-            f"one sample a step: the head '{config.head}' normalises means over whole images, and batch norm "
-            "has nothing to average; raise segmenter.batch, or take another segmenter.head"
-        )
-    if alone and max(height, width) <= 32:
-        raise InputError(
-            f"one sample of {height}x{width} a step: batch norm has nothing to average; raise "
-            "segmenter.batch or train on more than 32x32 pixels"
-        )
