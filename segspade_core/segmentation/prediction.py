@@ -11,7 +11,7 @@ from torch import Tensor
 
 from segspade_core.config import LookConfig
 from segspade_core.errors import InputError
-from segspade_core.labels import VOID_IDS
+from segspade_core.segmentation.label_space import LabelSpace, ids_of, unpredicted
 from segspade_core.segmentation.looks import averaged_probs
 from segspade_core.segmentation.model import Segmenter
 from segspade_core.segmentation.windows import blended_rows
@@ -33,7 +33,7 @@ def predict(
             windows the other looks are taken through each of them.
 
     Returns:
-        (N, H, W) uint8 label ids.
+        (N, H, W) uint8 label ids, also where the network was trained on train ids.
 
     Raises:
         InputError: the images have another shape or type.
@@ -71,7 +71,7 @@ def _predict_one(
         return averaged_probs(model, _pixels(image, device), look.scales, look.flip)
 
     if look.windows is None:
-        label_ids[:] = choose(scores(image))[0].cpu().numpy()
+        label_ids[:] = choose(scores(image), model.label_space)[0].cpu().numpy()
         return
 
     def through_window(top: int, bottom: int, left: int, right: int) -> Tensor:
@@ -79,7 +79,7 @@ def _predict_one(
 
     height, width = label_ids.shape
     for top, strip in blended_rows(through_window, height, width, look.windows):
-        label_ids[top : top + strip.shape[1]] = choose(strip[None])[0].cpu().numpy()
+        label_ids[top : top + strip.shape[1]] = choose(strip[None], model.label_space)[0].cpu().numpy()
 
 
 @torch.inference_mode()
@@ -96,9 +96,14 @@ def _pixels(image: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
 
 
 @torch.inference_mode()
-def choose(logits: Tensor) -> Tensor:
+def choose_classes(logits: Tensor, space: LabelSpace = "ids") -> Tensor:
     """(B, C, H, W) logits or probs → (B, H, W) uint8: the best class that is not void. Overwrites void's."""
-    for id in VOID_IDS:
-        if id < logits.shape[1]:
-            logits[:, id] = float("-inf")
+    for void in unpredicted(space):
+        if void < logits.shape[1]:
+            logits[:, void] = float("-inf")
     return logits.argmax(1).to(torch.uint8)
+
+
+def choose(logits: Tensor, space: LabelSpace = "ids") -> Tensor:
+    """As `choose_classes`, and as label ids."""
+    return ids_of(choose_classes(logits, space), space)

@@ -271,3 +271,21 @@ def test_the_child_is_given_the_conditions_of_its_samples(
     assert given["device"] == torch.device("cpu")
     assert given["arrays"][2] is None
     np.testing.assert_array_equal(given["arrays"][1][:], maps(2, 4))
+
+
+def test_memory_that_runs_out_in_the_child_is_an_error_of_the_settings(
+    plan: Plan, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault: "ended with status 1" and a stack trace; an exit status that says that the fault is ours."""
+    script = (
+        "import torch\n"
+        "from segspade_core.segmentation.model import Segmenter\n"
+        "from tasks import training_process\n"
+        "Segmenter.scores = lambda *_: torch.empty(1 << 50)\n"
+        "sys.exit(training_process.main())"
+    )
+    child(monkeypatch, script)
+    with pytest.raises(
+        InputError, match=r"^step 1 of epoch 1: out of memory on .* with a batch of 2 photogr"
+    ):
+        training.train.fn(plan, work)
