@@ -9,8 +9,8 @@ from prefect import flow
 from flows import stages
 from segspade_core.config import (
     EvaluateConfig,
-    PaintConfig,
     QualityConfig,
+    Resolution,
     RuntimeConfig,
     ScoreConfig,
     SegmentConfig,
@@ -22,6 +22,7 @@ from tasks.scoring import SplitJourney
 from tasks.splits import has_labels
 
 BOUNDARY_TOLERANCE = ScoreConfig().boundary_tolerance
+RESOLUTION = ScoreConfig().resolution
 QUALITY = ScoreConfig().quality
 
 
@@ -32,34 +33,39 @@ def cycle(
     generator: ArtifactRef,
     evaluate: EvaluateConfig,
     boundary_tolerance: float = BOUNDARY_TOLERANCE,
+    resolution: Resolution = RESOLUTION,
     quality: QualityConfig = QUALITY,
     workspace: Path = stages.WORKSPACE,
     runtime: RuntimeConfig = stages.RUNTIME,
 ) -> ArtifactRef:
     """Take splits of a dataset through segmenter and generator, there and back, and score every step."""
     models = dataset, segmenter, generator
-    journeys = [
-        _journey(split, evaluate.limit.get(split), evaluate.paint, *models, workspace, runtime)
-        for split in evaluate.splits
-    ]
-    config = ScoreConfig(splits=evaluate.splits, boundary_tolerance=boundary_tolerance, quality=quality)
+    journeys = [_journey(split, evaluate, *models, workspace, runtime) for split in evaluate.splits]
+    config = ScoreConfig(
+        splits=evaluate.splits,
+        boundary_tolerance=boundary_tolerance,
+        resolution=resolution,
+        quality=quality,
+    )
     return stages.score.fn(journeys, config, workspace, runtime)
 
 
 def _journey(
     split: Split,
-    limit: int | None,
-    paint: PaintConfig,
+    evaluate: EvaluateConfig,
     dataset: ArtifactRef,
     segmenter: ArtifactRef,
     generator: ArtifactRef,
     workspace: Path,
     runtime: RuntimeConfig,
 ) -> SplitJourney:
+    limit = evaluate.limit.get(split)
     only = SegmentConfig(split=split, limit=limit)
-    paint_only = SynthesizeConfig(split=split, limit=limit, **paint.model_dump())
+    paint_only = SynthesizeConfig(split=split, limit=limit, **evaluate.paint.model_dump())
 
-    predicted = stages.segment.fn(segmenter, dataset, only, workspace, runtime)
+    # of photographs alone: how sure it is of paintings, which it never learned from, says little
+    with_confidence = only.model_copy(update={"confidence": evaluate.confidence})
+    predicted = stages.segment.fn(segmenter, dataset, with_confidence, workspace, runtime)
     painted = stages.synthesize.fn(generator, predicted, paint_only, workspace, runtime)
     again = stages.segment.fn(segmenter, painted, only, workspace, runtime)
     painted_true = resegmented = None

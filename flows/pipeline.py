@@ -47,6 +47,7 @@ def evaluated(
         generator,
         config.evaluate,
         config.score_boundary_tolerance,
+        config.score_resolution,
         config.score_quality,
         workspace,
         config.runtime,

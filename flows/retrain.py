@@ -47,7 +47,9 @@ def retrain(config: RunConfig, workspace: Path = stages.WORKSPACE) -> Any:
     name_results(workspace, config.name, [dataset, statistics])
     check_paint(workspace, dataset, imported or config.generator, config.evaluate.paint)
     candidate = candidate_of(workspace, dataset, config)
-    outcome = reason_to_rest(candidate) or _contest(candidate, dataset, statistics)
+    outcome = reason_to_rest(candidate) or _contest(
+        candidate, dataset, statistics, config.evaluate.confidence
+    )
     before = in_use(workspace, "report", config.name)
     report = _refresh(config, dataset, imported, workspace)
     outcome = of_refresh(outcome, report != before)
@@ -55,8 +57,13 @@ def retrain(config: RunConfig, workspace: Path = stages.WORKSPACE) -> Any:
     return Completed(name=outcome.name, message=outcome.reason, data=report)  # type: ignore[arg-type]
 
 
-def _contest(candidate: Candidate, dataset: ArtifactRef, statistics: ArtifactRef) -> Outcome:
-    """Train a challenger, and let it and the segmenter in use read the same frames."""
+def _contest(
+    candidate: Candidate, dataset: ArtifactRef, statistics: ArtifactRef, confidence: bool
+) -> Outcome:
+    """Train a challenger, and let it and the segmenter in use read the same frames.
+
+    `confidence` is the evaluation's: so that the winner's maps need not be made again for it.
+    """
     workspace, how, runtime = candidate.workspace, candidate.how, candidate.plan.runtime
     champion = candidate.champion
     if champion is not None and trained_on(workspace, champion) != dataset:
@@ -66,7 +73,7 @@ def _contest(candidate: Candidate, dataset: ArtifactRef, statistics: ArtifactRef
     challenger = stages.train_segmenter.fn(dataset, candidate.settings, workspace, runtime)
     if champion is None:
         return elect(candidate, None)
-    only = SegmentConfig(split=how.decision.split)
+    only = SegmentConfig(split=how.decision.split, confidence=confidence)
     maps = [stages.segment.fn(model, dataset, only, workspace, runtime) for model in (champion, challenger)]
     contest = Contest(
         dataset=dataset,

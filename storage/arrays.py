@@ -3,6 +3,7 @@
     image         (N, H, W, 3) uint8    blosc lz4 5 bitshuffle + crc32c
     label_ids     (N, H, W)    uint8    zstd 3 with checksum, fill 255 (void)
     instance_ids  (N, H, W)    uint16   zstd 3 with checksum
+    confidence    (N, H, W)    uint8    zstd 3 with checksum
 
 A chunk is one sample, a shard is 16: the unit of work and of resuming. A shard is encoded in memory and put
 whole, so that no one ever reads a part of it. Equal samples give equal bytes.
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     import zarr
 
 SHARD = 16
-DTYPES = {"image": "uint8", "label_ids": "uint8", "instance_ids": "uint16"}
-_FILLS = {"image": 0, "label_ids": 255, "instance_ids": 0}
+DTYPES = {"image": "uint8", "label_ids": "uint8", "instance_ids": "uint16", "confidence": "uint8"}
+_FILLS = {"image": 0, "label_ids": 255, "instance_ids": 0, "confidence": 0}
 
 
 def shards(count: int) -> list[tuple[int, int, int]]:
@@ -45,7 +46,7 @@ def create_split(
         path: the group's folder, `<split>.zarr`.
         count: number of samples, N.
         size: (H, W).
-        names: which of image, label_ids and instance_ids.
+        names: which of image, label_ids, instance_ids and confidence.
         attributes: JSON kept with the group.
 
     Raises:

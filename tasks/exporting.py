@@ -31,7 +31,8 @@ def export_artifact(workspace: Path, ref: ArtifactRef, out: Path, splits: Sequen
 
     Photographs and painted images become `<split>/image/<id>.png`; label maps `<split>/label_ids/<id>.png`
     (8 bit, one id a pixel), `<split>/colour/` and, over the photographs they were predicted from,
-    `<split>/overlay/`; instance ids 16-bit PNG. Other artifacts are copied as they are, with their manifest.
+    `<split>/overlay/`; instance ids 16-bit PNG; confidences grey PNG, 255 where sure. Other artifacts are
+    copied as they are, with their manifest.
 
     Returns:
         The number of files written.
@@ -100,6 +101,8 @@ def _sample_files(
                 yield out / "overlay" / name, _png(overlay(under[row], label_ids))
         if "instance_ids" in batch:
             yield out / "instance_ids" / name, _png(batch["instance_ids"][row])
+        if "confidence" in batch:
+            yield out / "confidence" / name, _png(batch["confidence"][row])
 
 
 def _png(pixels: np.ndarray[Any, Any]) -> Callable[[], bytes]:

@@ -21,7 +21,7 @@ from tasks.frames import journey_samples, read_summary
 from tasks.plan import Plan
 from tasks.splits import has_labels
 
-REVISION = 2
+REVISION = 3
 PAGE = "report.html"
 
 _HEADINGS = {"segmenter": "Segmenter: loss", "generator": "Generator: losses"}
@@ -65,6 +65,7 @@ def write_report(plan: Plan) -> dict[str, Any]:
         title=config.title,
         summary=summary,
         per_class=read_table(folder / "per_class.parquet"),
+        per_category=read_table(folder / "per_category.parquet"),
         confusion=read_table(folder / "confusion.parquet"),
         journeys=journeys,
         facts=_facts(plan, manifests),

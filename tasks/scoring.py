@@ -16,7 +16,7 @@ from segspade_core.errors import InputError
 from segspade_core.metrics.painting_names import PAINTINGS
 from segspade_core.metrics.summary import summarise
 from segspade_core.metrics.tally import Comparison, Tally
-from storage.arrays import SplitArray
+from storage.arrays import SplitArray, SplitArrays
 from storage.files import put_bytes
 from storage.refs import ArtifactRef
 from storage.tables import write_table
@@ -31,7 +31,7 @@ from tasks.stage import map_parts, stage_task
 if TYPE_CHECKING:
     from segspade_core.metrics.painting_summary import PaintingScores
 
-REVISION = 2
+REVISION = 3
 
 _MODELS = ("dataset", "segmenter", "generator")
 _MADE = ("predicted", "painted_predicted", "cycle", "painted_true", "resegmented")
@@ -109,15 +109,15 @@ def plan_score(
 def score(plan: Plan) -> dict[str, Any]:
     """Count every sample and make the tables. Returns 'counts', 'metrics' and 'device' for the manifest."""
     splits = plan.config["splits"]
-    counts = {split: len(_maps(plan, split, "predicted")) for split in splits}
+    counts = {split: len(_maps(plan, split, "predicted")["label_ids"]) for split in splits}
     parts = parts_of(counts)
     map_parts(score_part, plan, parts)
     tally = sum_parts(plan.runtime, [marker(plan, part) for part in parts], _read_tally, operator.add)
-    scores = summarise(tally, plan.config["boundary_tolerance"])
+    scores = summarise(tally, plan.config["boundary_tolerance"], plan.config["resolution"])
     painting = _painting_scores(plan, parts)
     content = json.dumps(scores.summary | {"painting": painting.summary}, indent=2, allow_nan=False) + "\n"
     put_bytes(plan.staging / "scores.json", content.encode())
-    for name in ("per_class", "confusion", "per_sample"):
+    for name in ("per_class", "per_category", "confusion", "per_sample"):
         write_table(plan.staging / f"{name}.parquet", getattr(scores, name))
     write_table(plan.staging / "painting.parquet", painting.table)
     write_table(plan.staging / "painting_per_sample.parquet", painting.per_sample)
@@ -129,13 +129,27 @@ def score(plan: Plan) -> dict[str, Any]:
 def score_part(plan: Plan, part: Part) -> StoredPart:
     """Tally one shard. The tally is the marker: where it is, the part is counted, and its paintings seen."""
     if not part_is_made(plan, part):
-        tolerance = plan.config["boundary_tolerance"]
+        tolerance, resolution = plan.config["boundary_tolerance"], plan.config["resolution"]
         ids = _ids(plan, part)
         tally = Tally()
-        for comparison, target, predicted in _comparisons(plan, part.split):
-            truths, guesses = target[part.start : part.stop], predicted[part.start : part.stop]
-            for sample_id, truth, guess in zip(ids, truths, guesses, strict=True):
-                tally.add(part.split, comparison, sample_id, truth, guess, tolerance)
+        for comparison, true, predicted in _comparisons(plan, part.split):
+            here = {
+                "target": true.get("label_ids"),
+                "predicted": predicted.get("label_ids"),
+                "instance_ids": true.get("instance_ids"),
+                "confidence": predicted.get("confidence"),
+            }
+            maps = {name: array[part.start : part.stop] for name, array in here.items() if array is not None}
+            for row, sample_id in enumerate(ids):
+                of_one: dict[str, Any] = {name: stack[row] for name, stack in maps.items()}
+                tally.add(
+                    part.split,
+                    comparison,
+                    sample_id,
+                    boundary_tolerance=tolerance,
+                    resolution=resolution,
+                    **of_one,
+                )
         put_bytes(_looks_file(plan, part), _look(plan, part, ids))
         put_bytes(marker(plan, part), tally.to_json().encode())
     return StoredPart(plan=plan, part=part)
@@ -174,11 +188,11 @@ def _painting_scores(plan: Plan, parts: Sequence[Part]) -> PaintingScores:
     return summarise_painting(looks, config, (height, width), str(plan.input("segmenter")))
 
 
-def _comparisons(plan: Plan, split: str) -> Iterator[tuple[Comparison, SplitArray, SplitArray]]:
+def _comparisons(plan: Plan, split: str) -> Iterator[tuple[Comparison, SplitArrays, SplitArrays]]:
     """(comparison, true maps, predicted maps) of a split; without true maps only the cycle is left."""
     dataset = plan.input("dataset")
     if has_labels(plan.workspace, dataset, split):
-        true = open_input(plan.workspace, dataset, split, "label_ids")["label_ids"]
+        true = open_input(plan.workspace, dataset, split, "label_ids")
         for comparison, name in _AGAINST_TRUE.items():
             if f"{split}.{name}" in plan.inputs:
                 yield comparison, true, _maps(plan, split, name)
@@ -194,15 +208,19 @@ def _images(plan: Plan, name: str, split: str) -> SplitArray:
     return open_input(plan.workspace, plan.input(name), split, "image")["image"]
 
 
-def _maps(plan: Plan, split: str, name: str) -> SplitArray:
-    return open_input(plan.workspace, plan.input(f"{split}.{name}"), split, "label_ids")["label_ids"]
+def _maps(plan: Plan, split: str, name: str) -> SplitArrays:
+    return open_input(plan.workspace, plan.input(f"{split}.{name}"), split, "label_ids")
 
 
 def _in_short(summary: dict[str, Any]) -> dict[str, Any]:
     """Split → comparison → the figures that a list of artifacts shows."""
     return {
         split: {
-            comparison: {name: row["ids"][name] for name in ("pixel_accuracy", "miou")}
+            comparison: {
+                "pixel_accuracy": row["ids"]["pixel_accuracy"],
+                "miou": row["ids"]["miou"],
+                "miou_19_classes": row["train_ids"]["miou"],
+            }
             for comparison, row in comparisons.items()
         }
         for split, comparisons in summary["splits"].items()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from segspade_core.config import RuntimeConfig, SegmentConfig
 from storage.arrays import write_shard
 from storage.refs import ArtifactRef
@@ -42,7 +44,8 @@ def segment(plan: Plan) -> dict[str, Any]:
     Raises:
         InputError: the images have no such split.
     """
-    parts = begin_split(plan, source="images", read="image", made="label_ids")
+    made = ("label_ids", "confidence") if SegmentConfig(**plan.config).confidence else ("label_ids",)
+    parts = begin_split(plan, "images", "image", *made)
     map_parts(segment_part, plan, parts)
     counts = {plan.config["split"]: sum(map(len, parts))}
     return {"counts": counts, "device": device_name(plan.runtime)}
@@ -50,15 +53,17 @@ def segment(plan: Plan) -> dict[str, Any]:
 
 @stage_task(name="segment", task_run_name="segment {part.split} {part.start}–{part.stop}")
 def segment_part(plan: Plan, part: Part) -> StoredPart:
-    """Predict the label maps of one shard."""
+    """Predict the label maps of one shard, and how sure they are where that is asked for."""
     if not part_is_made(plan, part):
         # seconds of torch, which a run that makes nothing saves
         from segspade_core.segmentation import predict
 
+        config = SegmentConfig(**plan.config)
         model, device = segmenter_of(plan.workspace, plan.input("segmenter"), plan.runtime)
         arrays = open_input(plan.workspace, plan.input("images"), part.split, "image")
         images = arrays["image"][part.start : part.stop]
+        made = {"confidence": np.empty(images.shape[:3], np.uint8)} if config.confidence else {}
         with accelerator_turn(plan.runtime):
-            label_ids = predict(model, images, device, SegmentConfig(**plan.config))
-        write_shard(plan.staging / part.array, part.shard, {"label_ids": label_ids})
+            label_ids = predict(model, images, device, config, **made)
+        write_shard(plan.staging / part.array, part.shard, {"label_ids": label_ids, **made})
     return StoredPart(plan=plan, part=part)

@@ -32,21 +32,21 @@ def open_input(workspace: Path, ref: ArtifactRef, split: str, array: str) -> Spl
     return arrays
 
 
-def begin_split(plan: Plan, source: str, read: str, made: str) -> list[Part]:
+def begin_split(plan: Plan, source: str, read: str, *made: str) -> list[Part]:
     """Make room for what a batch stage makes of one split, and tell the parts it is made in.
 
     Args:
         plan: the stage; its config has `split` and `limit`.
         source: name of the input that is read.
         read: the array of it that is read.
-        made: the array that is made, one for each that is read.
+        made: the arrays that are made, a sample for each that is read.
     """
     split, limit = plan.config["split"], plan.config["limit"]
     ref = plan.input(source)
     array = open_input(plan.workspace, ref, split, read)[read]
     count = len(array) if limit is None else min(limit, len(array))
     size = (array.shape[1], array.shape[2])
-    create_split(plan.staging / f"{split}.zarr", count, size, (made,), {"stage": plan.stage})
+    create_split(plan.staging / f"{split}.zarr", count, size, made, {"stage": plan.stage})
     rows = read_rows(plan.workspace, ref, split).head(count)
     write_table(plan.staging / f"{split}.samples.parquet", rows)
     return parts_of({split: count})

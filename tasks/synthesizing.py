@@ -85,7 +85,7 @@ def synthesize(plan: Plan) -> dict[str, Any]:
 
     check_steering(generator_architecture(plan.workspace, plan.input("generator")), config)
     _style_photograph(plan)
-    parts = begin_split(plan, source="label_maps", read="label_ids", made="image")
+    parts = begin_split(plan, "label_maps", "label_ids", "image")
     map_parts(synthesize_part, plan, parts)
     counts = {plan.config["split"]: sum(map(len, parts))}
     return {"counts": counts, "device": device_name(plan.runtime)}

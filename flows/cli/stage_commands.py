@@ -30,6 +30,7 @@ from segspade_core.config import (
     MinicityConfig,
     QualityConfig,
     ReportConfig,
+    ScoreConfig,
     SegmentConfig,
     SegmenterConfig,
     SynthesizeConfig,
@@ -40,6 +41,9 @@ from tasks.inputs import generator_weights, quality_weights, source_place
 
 SplitOption = Annotated[str, typer.Option(help="train, val or test")]
 SplitsOption = Annotated[list[str] | None, typer.Option(help="train, val or test; repeat for several")]
+ConfidenceOption = Annotated[
+    bool, typer.Option("--confidence", help="keep how sure the segmenter is, for a reliability plot")
+]
 LimitOption = Annotated[int | None, typer.Option(help="only the first so many samples of a split")]
 
 
@@ -132,12 +136,13 @@ def segment(
     images: Annotated[str, typer.Argument(help="key or alias of a dataset, or of painted images")],
     split: SplitOption = "val",
     limit: LimitOption = None,
+    confidence: ConfidenceOption = False,
     workspace: WorkspaceOption = WORKSPACE,
     verbose: VerboseOption = False,
 ) -> None:
     """Photographs, or painted images, of a split → label maps."""
     with reporting_errors():
-        config = config_of_options(SegmentConfig, split=split, limit=limit)
+        config = config_of_options(SegmentConfig, split=split, limit=limit, confidence=confidence)
         refs = _ref(workspace, segmenter, "segmenter"), _ref(workspace, images, "dataset", "images")
         _make(lambda stages: stages.segment, workspace, verbose, *refs, config)
 
@@ -177,6 +182,10 @@ def score(
     generator: Annotated[str, typer.Argument(help="key or alias of a generator")],
     split: SplitsOption = None,
     limit: LimitOption = None,
+    confidence: ConfidenceOption = False,
+    resolution: Annotated[
+        str, typer.Option(help="compare at the size of the true maps: label, or of the predicted: network")
+    ] = "label",
     settings: StageSetOption = None,
     workspace: WorkspaceOption = WORKSPACE,
     verbose: VerboseOption = False,
@@ -188,7 +197,8 @@ def score(
     with reporting_errors():
         splits = parse_splits(split or ["val"])
         limits = {} if limit is None else dict.fromkeys(splits, limit)
-        config = config_of_options(EvaluateConfig, splits=splits, limit=limits)
+        config = config_of_options(EvaluateConfig, splits=splits, limit=limits, confidence=confidence)
+        scored = config_of_options(ScoreConfig, splits=splits, resolution=resolution)
         quality = read_settings(QualityConfig, settings)
         quality_weights(quality)
         refs = (
@@ -200,7 +210,7 @@ def score(
         def cycle(_stages: Any) -> Any:
             from flows.cycle import cycle
 
-            return partial(cycle, quality=quality)
+            return partial(cycle, quality=quality, resolution=scored.resolution)
 
         _make(cycle, workspace, verbose, *refs, config)
 

@@ -11,7 +11,13 @@ from segspade_core.config.data import IngestConfig, MinicitySource, PathSource
 from segspade_core.config.generator import GeneratorConfig, GeneratorImportConfig
 from segspade_core.config.retrain import RetrainConfig
 from segspade_core.config.segmenter import SegmenterConfig
-from segspade_core.config.stages import PaintConfig, QualityConfig, ReportConfig
+from segspade_core.config.stages import (
+    Confidence,
+    PaintConfig,
+    QualityConfig,
+    ReportConfig,
+    Resolution,
+)
 
 
 class EvaluateConfig(Frozen):
@@ -20,6 +26,7 @@ class EvaluateConfig(Frozen):
     splits: tuple[Split, ...] = Field(("train", "val"), min_length=1)
     limit: dict[Split, int] = Field(default_factory=dict, description="first so many samples of a split")
     paint: PaintConfig = PaintConfig()
+    confidence: Confidence = Field(False, description="keep how sure the segmenter was of photographs")
 
 
 class RuntimeConfig(Frozen):
@@ -60,6 +67,7 @@ class RunConfig(Frozen):
     generator: Annotated[GeneratorConfig | GeneratorImportConfig, Field(discriminator="kind")]
     evaluate: EvaluateConfig = EvaluateConfig()
     score_boundary_tolerance: float = Field(0.0075, gt=0, lt=1)
+    score_resolution: Resolution = "label"
     score_quality: QualityConfig = QualityConfig()
     report: ReportConfig = ReportConfig()
     retrain: RetrainConfig = RetrainConfig()

@@ -56,11 +56,24 @@ class LookConfig(Frozen):
     )
 
 
+Confidence = Annotated[
+    bool,
+    Field(
+        description="keep beside each map how sure the segmenter was, a byte a pixel, for a reliability plot"
+    ),
+]
+
+
 class SegmentConfig(LookConfig):
-    """Settings of one batch segmentation."""
+    """Settings of one batch segmentation.
+
+    Confidence is off unless asked for: its maps take more room than the label maps do. Whether a prediction
+    is right is told later, by scores: so photographs without true maps can be segmented alike.
+    """
 
     split: Split
     limit: Limit = None
+    confidence: Confidence = Field(False, exclude_if=lambda confidence: not confidence)
 
 
 def _check_style(style: str) -> str:
@@ -114,13 +127,28 @@ class QualityConfig(Frozen):
     kid_seed: int = Field(2020, ge=0, le=2**32 - 1, description="draws the subsets")
 
 
+Resolution = Annotated[
+    Literal["label", "network"],
+    Field(
+        description="size that maps are compared at where the two differ: 'label', that of the true maps as "
+        "the dataset holds them, or 'network', that of the predicted ones; by nearest neighbour"
+    ),
+]
+
+
 class ScoreConfig(Frozen):
-    """Settings of the scores."""
+    """Settings of the scores.
+
+    The official protocol compares at the size of the annotation. A dataset holds it at the size it was
+    ingested at, so that is the largest there is: scores tell it, and ingest at the annotation's own size
+    makes it the official one.
+    """
 
     splits: tuple[Split, ...] = Field(("train", "val"), min_length=1)
     boundary_tolerance: float = Field(
         0.0075, gt=0, lt=1, description="a boundary counts as found within this fraction of the diagonal"
     )
+    resolution: Resolution = "label"
     quality: QualityConfig = QualityConfig()
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import permutations
 from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -16,9 +17,11 @@ from segspade_core.figures.iou import iou_bars
 from segspade_core.figures.journey import JOURNEYS, Journey, JourneySample
 from segspade_core.figures.painting import painting_table
 from segspade_core.figures.panels import data_uri, jpeg, map_png, shrink
+from segspade_core.figures.reliability import reliability_plot
 from segspade_core.figures.report_data import ReportData
+from segspade_core.metrics.class_sets import CLASS_SETS
 from segspade_core.metrics.mistakes import ConfusedPair
-from segspade_core.metrics.summary import CLASS_SETS, matrix_of, pairs_of
+from segspade_core.metrics.score_tables import matrix_of, pairs_of
 
 _PICTURE_WIDTH = 512
 _MOST_PAIRS = 12
@@ -28,6 +31,7 @@ COMPARISON_NAMES = {
     "painted_predicted": "Segmenter on images painted from predicted maps",
     "cycle": "Cycle: second map against first",
 }
+_SET_NAMES = {"ids": "label ids", "train_ids": "19 official"}
 # classes that the study found to be taken for one another
 _ALIKE = (("car", "truck", "caravan", "trailer"), ("person", "rider"))
 _ALIKE_PAIRS = {pair for group in _ALIKE for pair in permutations(group, 2)}
@@ -50,6 +54,9 @@ def render_report(data: ReportData) -> str:
     return environment.get_template("report.html.j2").render(
         data=data,
         names=COMPARISON_NAMES,
+        set_names=_SET_NAMES,
+        further=_further(splits),
+        sizes=sorted({row["size"] for comparisons in splits.values() for row in comparisons.values()}),
         headline=_headline(data),
         painting=painting_table(data.summary.get("painting", {})),
         journeys={split: _journeys(samples) for split, samples in data.journeys.items()},
@@ -76,6 +83,23 @@ def _headline(data: ReportData) -> list[dict[str, Any]]:
         for name, label in wanted
         if name in splits[split]
     ]
+
+
+def _further(splits: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What is known of some comparisons only: a row each that has any of it."""
+    rows = [
+        {
+            "split": split,
+            "comparison": comparison,
+            "instances": row.get("instances"),
+            "calibration": row.get("calibration"),
+            "edges": "boundary_f1" in row,
+            "row": row,
+        }
+        for split, comparisons in splits.items()
+        for comparison, row in comparisons.items()
+    ]
+    return [row for row in rows if row["instances"] or row["calibration"] or row["edges"]]
 
 
 def _journeys(samples: Sequence[JourneySample]) -> list[dict[str, Any]]:
@@ -106,9 +130,8 @@ def _cell(picture: Any) -> dict[str, Any] | None:
 
 def _details(data: ReportData, split: str, comparison: str) -> dict[str, Any]:
     name = f"{COMPARISON_NAMES[comparison]}, {split}"
-    table = data.per_class
-    own = table[(table["split"] == split) & (table["comparison"] == comparison)]
-    by_set = {class_set: own[own["class_set"] == class_set] for class_set in CLASS_SETS}
+    by_set = _by_set(data.per_class, split, comparison)
+    calibration = data.summary["splits"][split][comparison].get("calibration")
     pairs = pairs_of(data.confusion, split, comparison)
     matrix = matrix_of(data.confusion, split, comparison)
     return {
@@ -117,10 +140,28 @@ def _details(data: ReportData, split: str, comparison: str) -> dict[str, Any]:
         "open": comparison == "segmenter" and split == ("val" if "val" in data.summary["splits"] else split),
         "bars": Markup(iou_bars(by_set["ids"], f"IoU per class: {name}")),
         "heat": Markup(confusion_heat_map(matrix, CLASS_SETS["ids"], f"Confusion in %: {name}")),
-        "classes": {key: rows.to_dict("records") for key, rows in by_set.items()},
+        "reliability": None
+        if calibration is None
+        else Markup(reliability_plot(calibration, f"Reliability: {name}")),
+        "classes": {key: _records(rows) for key, rows in by_set.items()},
+        "categories": {
+            key: _records(rows) for key, rows in _by_set(data.per_category, split, comparison).items()
+        },
         "pairs": [_pair(pair) for pair in pairs[:_MOST_PAIRS]],
         "alike": [_pair(pair) for pair in pairs if (pair.true, pair.predicted) in _ALIKE_PAIRS],
     }
+
+
+def _by_set(table: pd.DataFrame, split: str, comparison: str) -> dict[str, pd.DataFrame]:
+    own = table[(table["split"] == split) & (table["comparison"] == comparison)]
+    return {class_set: own[own["class_set"] == class_set] for class_set in CLASS_SETS}
+
+
+def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows with None in place of NaN, which is not told."""
+    names = [str(name) for name in rows.columns]
+    known = rows.astype(object).where(rows.notna(), None)
+    return [dict(zip(names, row, strict=True)) for row in known.itertuples(index=False, name=None)]
 
 
 def _pair(pair: ConfusedPair) -> dict[str, Any]:

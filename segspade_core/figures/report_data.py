@@ -41,6 +41,7 @@ class ReportData:
         title: heading of the page.
         summary: of the scores artifact (metrics.summary.Scores.summary).
         per_class: of the scores artifact.
+        per_category: likewise.
         confusion: of the scores artifact.
         journeys: split → the frames shown of it.
         facts: name → value, such as dataset, image size, number of samples, git commit.
@@ -52,6 +53,7 @@ class ReportData:
     title: str
     summary: Mapping[str, Any]
     per_class: pd.DataFrame
+    per_category: pd.DataFrame
     confusion: pd.DataFrame
     journeys: Mapping[str, Sequence[JourneySample]]
     facts: Mapping[str, str] = field(default_factory=dict)

@@ -93,6 +93,40 @@ def reliability(
     )
 
 
+def reliability_of_bytes(
+    confidence: npt.NDArray[np.uint8], correct: npt.NDArray[np.bool_], bins: int = 15
+) -> ReliabilityHistogram:
+    """The same of confidences that are kept in a byte each: k stands for k / 255.
+
+    Args:
+        confidence: (…) uint8.
+        correct: bool, of the same shape.
+        bins: M, 1 or more.
+
+    Raises:
+        ValueError: shapes differ, or there is no bin.
+    """
+    if confidence.shape != correct.shape:
+        raise ValueError(
+            f"confidence is {confidence.shape}, correct is {correct.shape}: they must be the same size"
+        )
+    if bins < 1:
+        raise ValueError(f"bins is {bins}: it must be 1 or more")
+    every, right = (
+        np.bincount(values.ravel(), minlength=256) for values in (confidence, confidence[correct])
+    )
+    levels = np.arange(256)
+    index = np.maximum(-(-levels * bins // 255) - 1, 0)  # whole numbers: no edge of a bin is rounded
+    whole = np.rint(levels / 255 / _UNIT).astype(np.int64)
+
+    def gathered(weights: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        total = np.zeros(bins, np.int64)
+        np.add.at(total, index, weights)
+        return total
+
+    return ReliabilityHistogram(gathered(every), gathered(every * whole), gathered(right))
+
+
 def reliability_of_probabilities(
     probs: npt.NDArray[Any],
     target: npt.NDArray[Any],

@@ -27,8 +27,9 @@ from segspade_core.labels import (
 )
 from segspade_core.metrics.ratios import Fractions, ratio
 
-# mean pixels of an instance over the training set, as the official evaluation has them. It has two more, of
-# labels that it does not score
+OFFICIAL_SIZE = (1024, 2048)  # height and width of the annotations that the official score is counted on
+# mean pixels of an instance over the training set at that size, as the official evaluation has them. It has
+# two more, of labels that it does not score
 AVERAGE_SIZE_PX: dict[str, float] = {
     "person": 3462.4756337644,
     "rider": 3930.4788056518,
@@ -118,18 +119,25 @@ def instance_recalls(instance_ids: npt.NDArray[Any], predicted_ids: npt.NDArray[
     )
 
 
-def iiou_per_class(confusion: npt.NDArray[Any], recalls: InstanceRecalls) -> Fractions:
+def iiou_per_class(
+    confusion: npt.NDArray[Any], recalls: InstanceRecalls, size: tuple[int, int] = OFFICIAL_SIZE
+) -> Fractions:
     """(8,) float64 in [0, 1], of `INSTANCE_CLASSES`; NaN for a class without instance or false positive.
 
     Args:
         confusion: (34, 34) or (34, 35) counts over label ids, of the same images.
         recalls: of all images.
+        size: (H, W) of the maps. False positives are counted in pixels of that size, so the mean sizes of
+            instances are brought to it too; the official evaluation knows one size only.
     """
+    size_px = _SIZE_PX * _share_of_official(size)
     false = np.array([confusion[_OFFICIAL & (id != _ROWS), id].sum() for id in _ID])
-    return ratio(_SIZE_PX * recalls.found * _UNIT, _SIZE_PX * recalls.instances + false)
+    return ratio(size_px * recalls.found * _UNIT, size_px * recalls.instances + false)
 
 
-def iiou_per_category(confusion: npt.NDArray[Any], recalls: InstanceRecalls) -> Fractions:
+def iiou_per_category(
+    confusion: npt.NDArray[Any], recalls: InstanceRecalls, size: tuple[int, int] = OFFICIAL_SIZE
+) -> Fractions:
     """(2,) float64 in [0, 1], of `INSTANCE_CATEGORIES`; arguments and NaN as in `iiou_per_class`.
 
     As in the official evaluation, all labels of a category count as found in it, and as false outside of it:
@@ -140,7 +148,11 @@ def iiou_per_category(confusion: npt.NDArray[Any], recalls: InstanceRecalls) -> 
     for category in INSTANCE_CATEGORIES:
         inside = categories == CATEGORIES.index(category)
         false = confusion[_OFFICIAL & ~inside, :NUM_IDS][:, inside].sum()
-        size_px = np.where(inside[_ID], _SIZE_PX, 0)
+        size_px = np.where(inside[_ID], _SIZE_PX * _share_of_official(size), 0)
         found = (size_px * recalls.found_category * _UNIT).sum()
         scores.append(ratio(found, (size_px * recalls.instances).sum() + false))
     return np.array(scores)
+
+
+def _share_of_official(size: tuple[int, int]) -> float:
+    return size[0] * size[1] / (OFFICIAL_SIZE[0] * OFFICIAL_SIZE[1])

@@ -1,25 +1,14 @@
-"""The Numba kernel that counts pairs of classes, compiled where it runs."""
+"""The Numba kernels that count pairs of classes and match their boundaries, compiled where they run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from segspade_core.compiled import compiled
 
 _BLOCK = 64  # pixels that are compared, and whose keys are made, by a few vector instructions
-
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """Compile at the first call, and keep the machine code beside this file or in the user's cache folder.
-
-    As the generator's kernels are (`spade.patches.kernels`): the GIL is released, and no threads are started.
-    """
-    try:
-        return njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # neither folder can be written to
-        return njit(nogil=True)(function)
 
 
 @compiled
@@ -58,3 +47,60 @@ def count_pairs(target: Any, prediction: Any, num_classes: int, total: Any) -> N
         counts[0, np.uint16(target[n]) * columns + min(prediction[n], none)] += np.uint32(1)
     for at in range(total.size):
         total[at] += np.int64(counts[0, at]) + counts[1, at] + counts[2, at] + counts[3, at]
+
+
+@compiled
+def mark_boundaries(ids: Any, known: Any, classes: Any, marks: Any) -> None:
+    """Set the bits of both classes on both sides of every change between 4-neighbours that are known.
+
+    Args:
+        ids: (H, W) uint8.
+        known: (H, W) bool.
+        classes: (256,) uint64: the bit of each id, 0 for what is no class.
+        marks: (H, W) uint64 of zeros, written.
+    """
+    height, width = ids.shape
+    for y in range(height):
+        for x in range(width):
+            if not known[y, x]:
+                continue
+            if y + 1 < height and known[y + 1, x] and ids[y, x] != ids[y + 1, x]:
+                both = classes[ids[y, x]] | classes[ids[y + 1, x]]
+                marks[y, x] |= both
+                marks[y + 1, x] |= both
+            if x + 1 < width and known[y, x + 1] and ids[y, x] != ids[y, x + 1]:
+                both = classes[ids[y, x]] | classes[ids[y, x + 1]]
+                marks[y, x] |= both
+                marks[y, x + 1] |= both
+
+
+@compiled
+def match_boundaries(these: Any, those: Any, reach: Any, count: Any, matched: Any) -> None:
+    """Count the marks of each class, and those with one of the other map within reach.
+
+    Args:
+        these, those: (H, W) uint64 from `mark_boundaries`.
+        reach: (K, 2) int64: steps (y, x) that are within the tolerance, the nearest first: most marks meet
+            theirs after a few.
+        count, matched: (C,) int64, added to.
+    """
+    height, width = these.shape
+    none, one = np.uint64(0), np.uint64(1)
+    for y in range(height):
+        for x in range(width):
+            marks = these[y, x]
+            if marks == none:
+                continue
+            alone = marks
+            for k in range(len(reach)):
+                row, column = y + reach[k, 0], x + reach[k, 1]
+                if 0 <= row < height and 0 <= column < width:
+                    alone &= ~those[row, column]
+                    if alone == none:
+                        break
+            for label in range(len(count)):
+                bit = one << np.uint64(label)
+                if marks & bit:
+                    count[label] += 1
+                    if not alone & bit:
+                        matched[label] += 1

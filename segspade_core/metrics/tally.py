@@ -10,9 +10,10 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from segspade_core.labels import NUM_IDS
-from segspade_core.metrics.confusion import Counts, confusion_of_ids, mean_iou, pixel_accuracy
+from segspade_core.datasets.resize import resize_nearest
+from segspade_core.metrics.confusion import mean_iou, pixel_accuracy
 from segspade_core.metrics.cycle import edge_agreement
+from segspade_core.metrics.map_counts import MapCounts, count_maps
 
 Comparison = Literal["segmenter", "painted_true", "painted_predicted", "cycle"]
 COMPARISONS: dict[Comparison, str] = {
@@ -21,6 +22,7 @@ COMPARISONS: dict[Comparison, str] = {
     "painted_predicted": "predicted from images painted from predicted maps, against the true maps",
     "cycle": "second map (predicted from the painted image) against the first (which it was painted from)",
 }
+Resolution = Literal["label", "network"]
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,11 @@ class Tally:
     """Counts and per-sample scores of some samples. Tallies of disjoint sets of samples add.
 
     Attributes:
-        confusions: (split, comparison) → (34, 35) counts over label ids, last column = predicted as none.
+        counts: (split, comparison) → what was counted.
         samples: one row a sample and comparison.
     """
 
-    confusions: dict[tuple[str, Comparison], Counts] = field(default_factory=dict)
+    counts: dict[tuple[str, Comparison], MapCounts] = field(default_factory=dict)
     samples: list[SampleScore] = field(default_factory=list)
 
     def add(
@@ -56,67 +58,77 @@ class Tally:
         target: npt.NDArray[Any],
         predicted: npt.NDArray[Any],
         boundary_tolerance: float = 0.0075,
+        *,
+        instance_ids: npt.NDArray[Any] | None = None,
+        confidence: npt.NDArray[np.uint8] | None = None,
+        resolution: Resolution = "label",
     ) -> None:
-        """Count one sample; boundaries are looked at in the cycle only, where both maps are predicted.
+        """Count one sample. How soft edges are is looked at in the cycle only, where both maps are predicted.
 
         Args:
             target: (H, W) uint8 label ids: the true map, or the first one of the cycle.
-            predicted: (H, W) uint8 label ids.
+            predicted: (h, w) uint8 label ids.
             boundary_tolerance: as a fraction of the diagonal.
+            instance_ids: of the target, likewise (H, W).
+            confidence: of the prediction, (h, w) uint8: 255 times the probability of the predicted class.
+            resolution: the size that is counted at, where the two differ: 'label' brings the prediction to
+                the target's, as the official evaluation asks for, 'network' the target to the prediction's.
 
         Raises:
-            ValueError: an unknown comparison, different sizes, or a target that is no label id.
+            InputError: an id is in no table.
+            ValueError: an unknown comparison, or a size that the samples before did not have.
         """
         if comparison not in COMPARISONS:
             raise ValueError(f"comparison '{comparison}' is none of {', '.join(COMPARISONS)}")
-        counts = confusion_of_ids(target, predicted)
+        height, width = target.shape if resolution == "label" else predicted.shape
+        target, predicted = (resize_nearest(ids, (height, width)) for ids in (target, predicted))
+        counts = count_maps(
+            target,
+            predicted,
+            boundary_tolerance,
+            None if instance_ids is None else resize_nearest(instance_ids, (height, width)),
+            None if confidence is None else resize_nearest(confidence, (height, width)),
+        )
         edges = edge_agreement(target, predicted, boundary_tolerance) if comparison == "cycle" else {}
+        self._count(split, comparison, counts)
         self.samples.append(
             SampleScore(
                 split,
                 sample_id,
                 comparison,
-                known(pixel_accuracy(counts)),
-                known(mean_iou(counts)),
+                known(pixel_accuracy(counts.confusion)),
+                known(mean_iou(counts.confusion)),
                 **{name: known(value) for name, value in edges.items()},
             )
         )
-        self._count(split, comparison, counts)
 
-    def _count(self, split: str, comparison: Comparison, counts: Counts) -> None:
+    def _count(self, split: str, comparison: Comparison, counts: MapCounts) -> None:
         at = split, comparison
-        self.confusions[at] = self.confusions[at] + counts if at in self.confusions else counts
+        self.counts[at] = self.counts[at] + counts if at in self.counts else counts
 
     def __add__(self, other: Tally) -> Tally:
-        result = Tally(dict(self.confusions), [*self.samples, *other.samples])
-        for (split, comparison), counts in other.confusions.items():
+        result = Tally(dict(self.counts), [*self.samples, *other.samples])
+        for (split, comparison), counts in other.counts.items():
             result._count(split, comparison, counts)
         return result
 
     def to_json(self) -> str:
         """Everything as one line of JSON; the same tally gives the same text."""
-        cells = [
-            {"split": split, "comparison": comparison, "cells": _cells(counts)}
-            for (split, comparison), counts in sorted(self.confusions.items())
+        counts = [
+            {"split": split, "comparison": comparison, **counts.to_dict()}
+            for (split, comparison), counts in sorted(self.counts.items(), key=lambda item: item[0])
         ]
         rows = [vars(sample) for sample in self.samples]
-        return json.dumps({"confusions": cells, "samples": rows}, allow_nan=False, separators=(",", ":"))
+        return json.dumps({"counts": counts, "samples": rows}, allow_nan=False, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
         """The tally that `to_json` wrote."""
         content = json.loads(text)
-        confusions = {}
-        for entry in content["confusions"]:
-            counts = np.zeros((NUM_IDS, NUM_IDS + 1), np.int64)
-            for row, column, pixels in entry["cells"]:
-                counts[row, column] = pixels
-            confusions[entry["split"], entry["comparison"]] = counts
-        return cls(confusions, [SampleScore(**row) for row in content["samples"]])
-
-
-def _cells(counts: Counts) -> list[list[int]]:
-    return [[row, column, int(counts[row, column])] for row, column in np.argwhere(counts).tolist()]
+        counts = {
+            (entry["split"], entry["comparison"]): MapCounts.from_dict(entry) for entry in content["counts"]
+        }
+        return cls(counts, [SampleScore(**row) for row in content["samples"]])
 
 
 def known(value: float) -> float | None:

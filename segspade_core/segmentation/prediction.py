@@ -18,7 +18,11 @@ from segspade_core.segmentation.windows import blended_rows
 
 
 def predict(
-    model: Segmenter, images: Any, device: torch.device | str = "cpu", look: LookConfig | None = None
+    model: Segmenter,
+    images: Any,
+    device: torch.device | str = "cpu",
+    look: LookConfig | None = None,
+    confidence: npt.NDArray[np.uint8] | None = None,
 ) -> npt.NDArray[np.uint8]:
     """Predict the label map of every photograph.
 
@@ -31,6 +35,8 @@ def predict(
         images: (N, H, W, 3) uint8 of any height and width, anything that slices like an array.
         look: through windows, mirrored, at several scales; none is one look at the whole photograph. With
             windows the other looks are taken through each of them.
+        confidence: (N, H, W) uint8, filled in where given: 255 times the probability of what is predicted,
+            among all that could be, rounded.
 
     Returns:
         (N, H, W) uint8 label ids, also where the network was trained on train ids.
@@ -48,7 +54,10 @@ def predict(
     model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     try:
         for index in range(len(label_ids)):
-            _predict_one(model, np.asarray(images[index]), device, look or LookConfig(), label_ids[index])
+            of_one = None if confidence is None else confidence[index]
+            _predict_one(
+                model, np.asarray(images[index]), device, look or LookConfig(), label_ids[index], of_one
+            )
     finally:
         model.train(training)
     return label_ids
@@ -61,17 +70,27 @@ def _predict_one(
     device: torch.device,
     look: LookConfig,
     label_ids: npt.NDArray[np.uint8],
+    confidence: npt.NDArray[np.uint8] | None,
 ) -> None:
-    """(H, W, 3) uint8 → `label_ids`, (H, W) uint8, which are filled in."""
+    """(H, W, 3) uint8 → `label_ids` and `confidence`, (H, W) uint8, which are filled in."""
+    one_look = not look.flip and look.scales == (1.0,)
 
     def scores(image: npt.NDArray[np.uint8]) -> Tensor:
         """(h, w, 3) uint8 → (1, C, h, w): of one look alone the logits, whose order is that of the probs."""
-        if look.windows is None and not look.flip and look.scales == (1.0,):
+        if one_look and look.windows is None:
             return score(model, image, device)
         return averaged_probs(model, _pixels(image, device), look.scales, look.flip)
 
+    def fill(rows: slice, scores: Tensor, are_logits: bool) -> None:
+        """(1, C, rows, W) scores → those rows of the maps."""
+        label_ids[rows] = (
+            choose(scores, model.label_space)[0].cpu().numpy()
+        )  # void is out of the way from here on
+        if confidence is not None:
+            confidence[rows] = confidence_of(scores, are_logits)[0].cpu().numpy()
+
     if look.windows is None:
-        label_ids[:] = choose(scores(image), model.label_space)[0].cpu().numpy()
+        fill(slice(None), scores(image), one_look)
         return
 
     def through_window(top: int, bottom: int, left: int, right: int) -> Tensor:
@@ -79,7 +98,7 @@ def _predict_one(
 
     height, width = label_ids.shape
     for top, strip in blended_rows(through_window, height, width, look.windows):
-        label_ids[top : top + strip.shape[1]] = choose(strip[None], model.label_space)[0].cpu().numpy()
+        fill(slice(top, top + strip.shape[1]), strip[None], are_logits=False)
 
 
 @torch.inference_mode()
@@ -107,3 +126,23 @@ def choose_classes(logits: Tensor, space: LabelSpace = "ids") -> Tensor:
 def choose(logits: Tensor, space: LabelSpace = "ids") -> Tensor:
     """As `choose_classes`, and as label ids."""
     return ids_of(choose_classes(logits, space), space)
+
+
+@torch.inference_mode()
+def confidence_of(scores: Tensor, are_logits: bool) -> Tensor:
+    """How sure the choice is: its probability among the classes that can be chosen. Overwrites logits.
+
+    Args:
+        scores: (B, C, H, W) logits or probs, as `choose` left them: -inf for void.
+        are_logits: or probs.
+
+    Returns:
+        (B, H, W) uint8: 255 times that probability, rounded.
+    """
+    if are_logits:
+        # the softmax at the best class alone: 1 / sum of exp(x - best)
+        probability = scores.sub_(scores.amax(1, keepdim=True)).exp_().sum(1).reciprocal_()
+    else:
+        probs = scores.clamp_min(0)
+        probability = probs.amax(1) / probs.sum(1)
+    return probability.mul_(255).round_().to(torch.uint8)

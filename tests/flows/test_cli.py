@@ -56,6 +56,10 @@ def error_of(*arguments: str | Path) -> tuple[int, str]:
             ("score", "dataset/a", "segmenter/a", "generator/a", "--set", "kid=5", "-w", "."),
             "--set: kid: there is no such setting",
         ),
+        (
+            ("score", "a", "b", "c", "--resolution", "full"),
+            "error: --resolution: Input should be 'label' or 'network' (given: 'full')",
+        ),
         (("segment", "a", "b", "-w", "nowhere"), "error: nowhere: there is no workspace; name another with"),
         (("artifacts", "list", "-w", ""), "Invalid value for '--workspace' / '-w'"),
         (("artifacts", "list", "-w", "nowhere"), "error: nowhere: there is no workspace"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable
@@ -124,6 +125,22 @@ def test_the_cycle_alone_scores_the_splits_it_is_told(made: Path, tmp_path: Path
     manifest = store.manifest(scores)
     assert manifest.config["splits"] == ["val"]
     assert manifest.counts == {"val": 1}
+
+
+def test_confidence_and_resolution_reach_the_scores(made: Path, tmp_path: Path) -> None:
+    """Fault: the segment stage is not asked, or scores do not find what it kept."""
+    workspace = shutil.copytree(made, tmp_path / "workspace")
+    store = Store(workspace)
+    models = [store.resolve(f"{kind}/tiny") for kind in ("dataset", "segmenter", "generator")]
+    evaluate = EvaluateConfig(splits=("val",), limit={"val": 2}, confidence=True)
+    scores = cycle(*models, evaluate, resolution="network", workspace=workspace)
+    summary = json.loads((store.path(scores) / "scores.json").read_bytes())
+    assert summary["resolution"] == "network"
+    of_val = summary["splits"]["val"]
+    pixels = [of_val["segmenter"]["ids"]["pixels"]]
+    assert [sum(each["pixels"] for each in of_val["segmenter"]["calibration"]["bins"])] == pixels
+    assert "calibration" not in of_val["cycle"]
+    assert of_val["segmenter"]["instances"]["count"] > 0
 
 
 def test_the_run_page_shows_scores_samples_and_report(made: Path) -> None:

@@ -10,7 +10,7 @@ from urllib.error import URLError
 
 import pandas as pd
 import pytest
-from handmade import commit, maps, photographs, predictions, run_parts_here, tiny_segmenter
+from handmade import commit, instances, maps, photographs, predictions, run_parts_here, tiny_segmenter
 
 from storage.refs import ArtifactRef
 from storage.tables import write_table
@@ -59,7 +59,7 @@ def workspace(tmp_path: Path) -> Path:
 @pytest.fixture
 def hand_made(workspace: Path) -> HandMade:
     made = HandMade(workspace)
-    train = {"image": photographs(1, 20), "label_ids": maps(2, 20)}
+    train = {"image": photographs(1, 20), "label_ids": maps(2, 20), "instance_ids": instances(maps(2, 20))}
     dataset = commit(
         workspace,
         "dataset",
@@ -83,13 +83,16 @@ def hand_made(workspace: Path) -> HandMade:
     )
     models = {"dataset": dataset, "segmenter": segmenter, "generator": generator}
     made.arrays["train", "true"], made.arrays["train", "photo"] = train["label_ids"], train["image"]
+    made.arrays["train", "instances"] = train["instance_ids"]
+    made.arrays["train", "confidence"] = photographs(4, 18)[..., 0]
     for at, (split, count) in enumerate(COUNTS.items()):
         refs: dict[str, ArtifactRef] = {}
         for number, name in enumerate(("predicted", "cycle", "resegmented")):
             made.arrays[split, name] = predictions(10 * at + number + 5, count)
-            refs[name] = commit(
-                workspace, "label_maps", f"{split} {name}", {split: {"label_ids": made.arrays[split, name]}}
-            )
+            arrays = {"label_ids": made.arrays[split, name]}
+            if (split, name) == ("train", "predicted"):
+                arrays["confidence"] = made.arrays["train", "confidence"]
+            refs[name] = commit(workspace, "label_maps", f"{split} {name}", {split: arrays})
         for number, name in enumerate(("painted_predicted", "painted_true")):
             made.arrays[split, name] = photographs(10 * at + number + 50, count)
             refs[name] = commit(

@@ -79,6 +79,12 @@ def maps(seed: int, count: int) -> np.ndarray[Any, Any]:
     return coarse.repeat(4, 1).repeat(4, 2).astype(np.uint8)
 
 
+def instances(label_ids: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """(N, H, W) uint16: each map's cars are told apart by the quarter of the width that they stand in."""
+    number = np.arange(SIZE[1], dtype=np.uint16) // (SIZE[1] // 4)
+    return np.where(label_ids == 26, 26000 + number, label_ids).astype(np.uint16)
+
+
 def predictions(seed: int, count: int) -> np.ndarray[Any, Any]:
     """(count, H, W) uint8 as a segmenter gives them: without void."""
     return np.where(maps(seed, count) == 255, 7, maps(seed, count)).astype(np.uint8)

@@ -50,9 +50,10 @@ def test_predictions_lie_over_the_photographs_they_were_read_from(
     workspace: Path, dataset: ArtifactRef, tmp_path: Path
 ) -> None:
     """Fault: no overlay where the photographs are another artifact's, or over another photograph."""
-    arrays = {"label_ids": predictions(5, COUNT)}
+    arrays = {"label_ids": predictions(5, COUNT), "confidence": predictions(6, COUNT)}
     predicted = commit(workspace, "label_maps", splits={"train": arrays}, images=dataset)
-    assert export_artifact(workspace, predicted, tmp_path) == COUNT * 3
+    assert export_artifact(workspace, predicted, tmp_path) == COUNT * 4
+    np.testing.assert_array_equal(pixels(tmp_path / "train/confidence/train016.png"), predictions(6, 17)[16])
     photo, label_ids = photographs(1, COUNT)[17], arrays["label_ids"][17]
     np.testing.assert_array_equal(pixels(tmp_path / "train/overlay/train017.png"), overlay(photo, label_ids))
     np.testing.assert_array_equal(colours_to_ids(pixels(tmp_path / "train/colour/train017.png")), label_ids)

@@ -43,7 +43,14 @@ def by_hand(hand_made: Any) -> Tally:
                 continue
             for row in range(count):
                 truth, guess = hand_made.arrays[split, target][row], hand_made.arrays[split, predicted][row]
-                tally.add(split, comparison, f"{split}{row:03}", truth, guess, CONFIG.boundary_tolerance)
+                of_row: dict[str, Any] = {}
+                if comparison != "cycle":
+                    of_row["instance_ids"] = hand_made.arrays["train", "instances"][row]
+                if (split, comparison) == ("train", "segmenter"):
+                    of_row["confidence"] = hand_made.arrays["train", "confidence"][row]
+                tally.add(
+                    split, comparison, f"{split}{row:03}", truth, guess, CONFIG.boundary_tolerance, **of_row
+                )
     return tally
 
 
@@ -57,12 +64,53 @@ def test_scores_are_those_of_counting_everything_at_once(hand_made: Any) -> None
     summary = json.loads((plan.staging / "scores.json").read_text())
     del summary["painting"]
     assert summary == expected.summary
-    for name in ("per_class", "confusion", "per_sample"):
+    for name in ("per_class", "per_category", "confusion", "per_sample"):
         table = read_table(plan.staging / f"{name}.parquet")
         assert table.equals(getattr(expected, name)), name
     assert about["counts"] == {"train": 18, "test": 3}
     assert set(about["metrics"]["train"]) == set(PAIRS)
     assert about["device"] == "cpu"
+    segmenter = summary["splits"]["train"]["segmenter"]
+    assert segmenter["size"] == "16x32"
+    assert segmenter["instances"]["count"] > 18
+    assert segmenter["calibration"]["ece"] > 0
+    assert "instances" not in summary["splits"]["train"]["cycle"]
+    assert "calibration" not in summary["splits"]["train"]["painted_true"]
+    assert about["metrics"]["train"]["segmenter"] == {
+        "pixel_accuracy": segmenter["ids"]["pixel_accuracy"],
+        "miou": segmenter["ids"]["miou"],
+        "miou_19_classes": segmenter["train_ids"]["miou"],
+    }
+
+
+@pytest.mark.usefixtures("parts_run_here")
+def test_maps_of_another_size_are_counted_at_the_size_asked_for(
+    hand_made: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault: a segmenter that ran at half the size is compared there, or the resolution does not arrive."""
+    small = hand_made.arrays["train", "predicted"][:, 1::2, 1::2]
+    monkeypatch.setattr("handmade.SIZE", (8, 16))
+    arrays = {"train": {"label_ids": small}}
+    predicted = handmade.commit(hand_made.workspace, "label_maps", "small", arrays)
+    journey = hand_made.journeys[0].model_copy(update={"predicted": predicted})
+    sizes = {}
+    for resolution in ("label", "network"):
+        config = ScoreConfig(splits=("train",), resolution=resolution)
+        plan = plan_score(hand_made.workspace, [journey], config)
+        with Store(hand_made.workspace).writer(plan.ref):
+            score(plan)
+        summary = json.loads((plan.staging / "scores.json").read_text())
+        assert summary["resolution"] == resolution
+        sizes[resolution] = {name: row["size"] for name, row in summary["splits"]["train"].items()}
+    assert sizes["label"] == dict.fromkeys(("segmenter", "painted_true", "painted_predicted"), "16x32") | {
+        "cycle": "8x16"
+    }
+    assert sizes["network"] == {
+        "segmenter": "8x16",
+        "painted_true": "16x32",
+        "painted_predicted": "16x32",
+        "cycle": "16x32",
+    }
 
 
 @pytest.mark.usefixtures("parts_run_here")
@@ -230,8 +278,9 @@ def test_the_key_knows_every_map_and_the_tolerance(hand_made: Any) -> None:
         key([train, test], CONFIG.model_copy(update={"boundary_tolerance": 0.01})),
         key([train.model_copy(update={"cycle": train.resegmented}), test], CONFIG),
         key([train], ScoreConfig(splits=("train",))),
+        key([train, test], CONFIG.model_copy(update={"resolution": "network"})),
     }
-    assert len(keys) == 4
+    assert len(keys) == 5
 
 
 def test_journeys_and_splits_must_be_the_same(hand_made: Any) -> None:

@@ -45,6 +45,30 @@ def test_how_it_looks_reaches_the_label_maps(workspace: Path, monkeypatch: pytes
     assert (made[0] != made[3]).any()
 
 
+@pytest.mark.usefixtures("parts_run_here")
+def test_confidence_is_kept_beside_the_maps_it_is_of(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault: confidences of another shard, kept unasked, or not among what is committed."""
+    torch.manual_seed(0)
+    model: Any = nn.Conv2d(3, 12, 3, padding=1)
+    monkeypatch.setattr("tasks.segmenting.segmenter_of", lambda *_: (model, torch.device("cpu")))
+    images = photographs(1, 18)
+    dataset = commit(workspace, "dataset", splits={"val": {"image": images}})
+    plan = plan_segment(workspace, SEGMENTER, dataset, SegmentConfig(split="val", confidence=True))
+    with making(plan):
+        segment(plan)
+        arrays = open_split(plan.staging / "val.zarr")
+        wanted = np.empty((18, *images.shape[1:3]), np.uint8)
+        predict(model, images, confidence=wanted)
+        np.testing.assert_array_equal(arrays["confidence"][:], wanted)
+    plain = plan_segment(workspace, SEGMENTER, dataset, SegmentConfig(split="val"))
+    assert plain.key != plan.key
+    with making(plain):
+        segment(plain)
+        assert set(open_split(plain.staging / "val.zarr")) == {"label_ids"}
+
+
 def test_label_maps_keep_the_keys_from_before_there_was_a_choice(workspace: Path) -> None:
     """Golden: the settings of old, and no others."""
     dataset = ArtifactRef(kind="dataset", key="1" * 16)

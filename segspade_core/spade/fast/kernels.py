@@ -1,8 +1,8 @@
 """Numba kernels of the fast generator: modulation, and the transforms of tiled convolutions.
 
 They work on images laid out (rows, columns, channels). Every one that has much to do takes a range `first` to
-`last` of its outermost axis, so that a few threads can share it; see `patches.kernels` for how they are
-compiled.
+`last` of its outermost axis, so that a few threads can share it; see `segspade_core.compiled` for how
+they are compiled.
 
 Source of the tile transforms: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016,
 section 4.1, F(2x2, 3x3).
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from segspade_core.spade.patches.kernels import compiled
+from segspade_core.compiled import compiled
 
 
 @compiled

@@ -1,26 +1,15 @@
 """Numba kernels that number label patches and look up what was made of each, compiled where they run.
 
-No compiler is needed to install them. All keep the innermost loop over channels, which LLVM vectorises, and
-release the GIL. Numba's own parallel loops are not used: where neither TBB nor OpenMP is installed its
-threads ("workqueue") end the process as soon as two threads call kernels at once.
+No compiler is needed to install them. All keep the innermost loop over channels, which LLVM vectorises.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """Compile at the first call, and keep the machine code beside this file or in the user's cache folder."""
-    # "contract" alone: a product and a sum may become one instruction, but no sum is put in another order
-    try:
-        return njit(cache=True, nogil=True, fastmath={"contract"})(function)
-    except RuntimeError:  # neither folder can be written to
-        return njit(nogil=True, fastmath={"contract"})(function)
+from segspade_core.compiled import compiled
 
 
 @compiled

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from segspade_core.figures.confusion import confusion_heat_map
 from segspade_core.figures.curves import loss_curves, running_mean
 from segspade_core.figures.iou import iou_bars
+from segspade_core.figures.reliability import reliability_plot
 from segspade_core.figures.svg import ticks
 from segspade_core.labels import NAMES
 from segspade_core.metrics.confusion import confusion_of_ids
@@ -82,6 +83,33 @@ def test_bars_are_as_long_as_the_iou_and_absent_is_said() -> None:
     }
     assert widths["car"] == pytest.approx(widths["road"] / 2)
     assert "nan" not in svg
+
+
+def test_bars_of_reliability_end_at_the_accuracy() -> None:
+    """Catches accuracy and confidence exchanged, and empty bins drawn as 0 %: 3 of 4 are right at 30 %."""
+    bins = [
+        {"pixels": 4, "confidence": 0.3, "accuracy": 0.75},
+        {"pixels": 0, "confidence": None, "accuracy": None},
+    ]
+    svg = reliability_plot({"ece": 0.45, "mce": 0.45, "bins": bins}, "Reliability <val>")
+    bars = [
+        {name: float(rect.attrib[name]) for name in ("x", "y", "width", "height")}
+        for rect in ElementTree.fromstring(svg).iter("rect")
+        if list(rect.iter("title"))
+    ]
+    assert len(bars) == 3
+    accuracy, gap, share = bars
+    assert accuracy["height"] == pytest.approx(0.75 * 260)
+    assert (gap["y"], gap["height"]) == pytest.approx((accuracy["y"], 0.45 * 260))
+    assert share["height"] == 60
+    assert "expected calibration error 45.0%" in texts(svg)
+    assert "confidence 0% to 50%, mean 30.0%: 75.0% right, 100.0% of pixels" in svg
+
+
+def test_reliability_of_nothing_says_so() -> None:
+    empty = {"pixels": 0, "confidence": None, "accuracy": None}
+    svg = reliability_plot({"ece": None, "mce": None, "bins": [empty]}, "Reliability")
+    assert texts(svg) == ["Reliability", "no pixels were counted"]
 
 
 def test_heat_map_rows_are_true_classes() -> None:

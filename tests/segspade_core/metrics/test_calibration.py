@@ -18,6 +18,7 @@ from segspade_core.metrics.calibration import (
     expected_calibration_error,
     maximum_calibration_error,
     reliability,
+    reliability_of_bytes,
     reliability_of_probabilities,
 )
 
@@ -137,3 +138,30 @@ def test_says_what_is_wrong() -> None:
         reliability_of_probabilities(np.zeros((1, 3, 2)), np.zeros((3, 2), int))
     with pytest.raises(ValueError, match="histograms of 15 and 10 bins do not add"):
         reliability(np.zeros(1), np.zeros(1, bool)) + reliability(np.zeros(1), np.zeros(1, bool), 10)
+
+
+@given(arrays(np.uint8, 20), arrays(bool, 20), st.integers(1, 30))
+@quick
+def test_bytes_are_counted_as_the_fractions_they_stand_for(
+    confidence: np.ndarray, correct: np.ndarray, bins: int
+) -> None:
+    """Peer. Catches a byte at a bin's edge in the next bin (51 is the first of five), and 256 for 255."""
+    found = reliability_of_bytes(confidence, correct, bins)
+    assert fields(found) == fields(reliability(confidence / 255, correct, bins))
+
+
+def test_bytes_at_every_edge() -> None:
+    """Catches edges that hypothesis does not meet: with 15 and 17 bins every 17th or 15th byte is one."""
+    levels = np.arange(256, dtype=np.uint8)
+    for bins in (1, 3, 5, 15, 17, 51, 255):
+        right = levels % 3 == 0
+        assert fields(reliability_of_bytes(levels, right, bins)) == fields(
+            reliability(levels / 255, right, bins)
+        )
+
+
+def test_bytes_of_other_shapes_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^confidence is \(2,\), correct is \(1,\): they must be the same"):
+        reliability_of_bytes(np.zeros(2, np.uint8), np.zeros(1, bool))
+    with pytest.raises(ValueError, match=r"^bins is 0: it must be 1 or more$"):
+        reliability_of_bytes(np.zeros(1, np.uint8), np.zeros(1, bool), 0)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy.ndimage import distance_transform_edt
 
-from segspade_core.metrics.boundaries import boundary_f1, boundary_map
-from segspade_core.metrics.class_boundaries import BoundaryCounts, boundary_counts
+from segspade_core.metrics.boundaries import boundary_f1, boundary_map, tolerance_px
+from segspade_core.metrics.class_boundaries import BoundaryCounts, boundary_counts, count_by_trees
 
 C = 3
 maps = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9).flatmap(
@@ -145,3 +145,33 @@ def test_sizes_must_agree() -> None:
         ValueError, match=r"target is \(2, 2\), prediction is \(2, 3\): both must be \(H, W\)"
     ):
         boundary_counts(np.zeros((2, 2), int), np.zeros((2, 3), int), 3)
+
+
+@pytest.mark.parametrize("tolerance", [0, 0.01, 0.03, 0.2])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_kernels_count_what_trees_count(tolerance: float, dtype: type) -> None:
+    """Peer. Catches a step too far or too short, bits exchanged, void or strays as classes."""
+    rng = np.random.default_rng(3)
+    strays = [255, 200] if dtype is np.uint8 else [255, 1000, -1]
+    target, predicted = (
+        rng.choice([*range(64), *strays[:size]], (2, 12, 16)).astype(dtype).repeat(5, 1).repeat(3, 2)[0]
+        for size in (1, 3)
+    )
+    predicted = np.where(rng.random(target.shape) < 0.6, np.roll(target, 2, 1), predicted)
+    known = ~np.isin(target, [0, 3, 255])
+    reach_px = tolerance_px((60, 48), tolerance)
+    labels = [label for label in range(64) if label not in (0, 3)]
+    wanted = count_by_trees(target, predicted, known, 64, labels, reach_px)
+    assert fields(boundary_counts(target, predicted, 64, tolerance, void=(0, 3))) == fields(wanted)
+    assert wanted.target_matched.sum() > 0
+
+
+def test_without_numba_and_with_many_classes_trees_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a 65th class whose bit there is no room for, and a machine without Numba that has no score."""
+    rng = np.random.default_rng(4)
+    target, predicted = rng.integers(0, 64, (2, 20, 30), dtype=np.uint8)
+    few = fields(boundary_counts(target, predicted, 64, 0.05))
+    many = fields(boundary_counts(target, predicted, 200, 0.05))
+    assert [row[:64] for row in many] == few
+    monkeypatch.setattr("segspade_core.metrics.class_boundaries.load_kernels", lambda: None)
+    assert fields(boundary_counts(target, predicted, 64, 0.05)) == few

@@ -269,6 +269,7 @@ def test_without_numba_numpy_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     target, predicted = random_maps(34)
     expected = confusion_matrix(target, predicted, 34)
     monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.delitem(sys.modules, "segspade_core.compiled", raising=False)
     monkeypatch.delitem(sys.modules, "segspade_core.metrics.kernels", raising=False)
     monkeypatch.delattr("segspade_core.metrics.kernels", raising=False)
     assert load_kernels() is None

@@ -102,3 +102,21 @@ def test_says_what_is_wrong() -> None:
         instance_recalls(np.array([[40001]], np.uint16), np.array([[7]], np.uint8))
     with pytest.raises(ValueError, match=r"instance_ids is \(1, 1\), predicted_ids is \(1, 2\): they must"):
         instance_recalls(np.array([[7]], np.uint16), np.array([[7, 7]], np.uint8))
+
+
+def test_the_same_picture_at_half_the_size_has_the_same_score() -> None:
+    """Catches false positives of small maps weighed against instances at full size, and the height twice."""
+    instance_ids = np.array([[24000, 24000, 24001, 7], [26000, 7, 7, 7]], np.uint16)
+    predicted = np.array([[24, 7, 24, 24], [26, 26, 24, 7]], np.uint8)
+    label_ids = np.where(instance_ids >= 1000, instance_ids // 1000, instance_ids).astype(np.uint8)
+
+    def enlarged(factor: int) -> list[list[float]]:
+        maps = [ids.repeat(factor, 0).repeat(factor, 1) for ids in (label_ids, predicted, instance_ids)]
+        confusion, recalls = confusion_of_ids(maps[0], maps[1]), instance_recalls(maps[2], maps[1])
+        size = maps[0].shape[0], maps[0].shape[1]
+        scores = iiou_per_class(confusion, recalls, size), iiou_per_category(confusion, recalls, size)
+        return [values.tolist() for values in scores]
+
+    for one, two in zip(enlarged(1), enlarged(2), strict=True):
+        assert two == pytest.approx(one, nan_ok=True)
+    assert enlarged(1)[0][PERSON] < scores(instance_ids, predicted)[0][PERSON]

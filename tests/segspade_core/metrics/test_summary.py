@@ -14,7 +14,10 @@ from segspade_core.labels import NUM_IDS
 from segspade_core.metrics.boundaries import boundary_f1, tolerance_px
 from segspade_core.metrics.confusion import confusion_of_ids, confusion_of_train_ids, project_to_train_ids
 from segspade_core.metrics.cycle import aggregate, agreement
-from segspade_core.metrics.summary import Scores, matrix_of, pairs_of, summarise
+from segspade_core.metrics.instance_iou import INSTANCE_CLASSES, iiou_per_class
+from segspade_core.metrics.score_tables import matrix_of, pairs_of
+from segspade_core.metrics.segmentation import SegmentationScores
+from segspade_core.metrics.summary import Scores, summarise
 from segspade_core.metrics.tally import COMPARISONS, SampleScore, Tally
 
 LEARNED = [id for id in range(NUM_IDS) if id not in (0, 2, 3)]
@@ -40,7 +43,7 @@ def hash_of(id: str) -> int:
 
 def same(a: Scores, b: Scores) -> None:
     assert a.summary == b.summary
-    for name in ("per_class", "confusion", "per_sample"):
+    for name in ("per_class", "per_category", "confusion", "per_sample"):
         pd.testing.assert_frame_equal(getattr(a, name), getattr(b, name))
 
 
@@ -134,7 +137,7 @@ def test_the_matrix_comes_back_from_its_table() -> None:
     """Catches rows and columns exchanged in the long form, and the column of void lost."""
     tally = tally_of(["v1", "v2"])
     scores = summarise(tally)
-    expected = tally.confusions["val", "cycle"]
+    expected = tally.counts["val", "cycle"].confusion
     np.testing.assert_array_equal(matrix_of(scores.confusion, "val", "cycle"), expected)
     official = matrix_of(scores.confusion, "val", "cycle", "train_ids")
     np.testing.assert_array_equal(official, project_to_train_ids(expected))
@@ -189,3 +192,42 @@ def test_an_unknown_comparison_is_refused() -> None:
     """Catches a misspelt comparison that would be a table of its own."""
     with pytest.raises(ValueError, match="comparison 'cyle' is none of segmenter, painted_true"):
         Tally().add("val", "cyle", "v", random_map(1), random_map(2))  # type: ignore[arg-type]
+
+
+def test_every_table_and_the_summary_say_the_same() -> None:
+    """Peer: each score from the counts. Catches a column of another score, set or class."""
+    target, predicted = random_map(5), random_map(6)
+    predicted[:8] = target[:8]
+    instance_ids = np.where(np.isin(target, [24, 26, 33]), target * np.uint16(1000), target).astype(np.uint16)
+    tally = Tally()
+    tally.add("val", "segmenter", "v", target, predicted, 0.05, instance_ids=instance_ids)
+    scores = summarise(tally, 0.05)
+    counts = tally.counts["val", "segmenter"]
+    short = scores.summary["splits"]["val"]["segmenter"]
+    assert counts.instances is not None
+    assert counts.size == target.shape
+    iiou = iiou_per_class(counts.confusion, counts.instances, target.shape)  # type: ignore[arg-type]
+    for class_set, wanted in (
+        ("ids", SegmentationScores.of_ids(counts.confusion)),
+        ("train_ids", SegmentationScores.of_train_ids(counts.confusion)),
+    ):
+        own = scores.per_class[scores.per_class["class_set"] == class_set]
+        ids = own["class_id"].to_numpy()
+        f1 = counts.boundaries[class_set].f1  # type: ignore[index]
+        np.testing.assert_array_equal(own["boundary_f1"], f1[ids])
+        np.testing.assert_array_equal(own["iou"], wanted.iou[ids])
+        np.testing.assert_array_equal(own["accuracy"], wanted.accuracy[ids])
+        found = own.set_index("name").loc[list(INSTANCE_CLASSES)]
+        np.testing.assert_array_equal(found["iiou"], iiou)
+        np.testing.assert_array_equal(found["instances"], counts.instances.instances)
+        categories = scores.per_category[scores.per_category["class_set"] == class_set]
+        assert dict(zip(categories["name"], categories["iou"], strict=True)) == pytest.approx(
+            dict(zip(wanted.categories, wanted.category_iou, strict=True)), nan_ok=True
+        )
+        told = short[class_set]
+        assert told["frequency_weighted_iou"] == wanted.frequency_weighted_iou
+        assert told["category_miou"] == wanted.mean_category_iou
+        assert told["mean_accuracy"] == wanted.mean_accuracy
+        assert told["class_boundary_f1"] == np.nanmean(f1)
+    assert short["instances"]["iiou"] == pytest.approx(np.nanmean(iiou))
+    assert short["instances"]["count"] == counts.instances.instances.sum() > 0

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from segspade_core.config import LookConfig, WindowsConfig
 from segspade_core.errors import InputError
 from segspade_core.labels import VOID_IDS
 from segspade_core.segmentation import Segmenter, predict
+from segspade_core.segmentation.looks import averaged_probs
 from segspade_core.segmentation.prediction import choose
+from segspade_core.segmentation.windows import blended_rows
 
 IMAGES = np.random.default_rng(1).integers(0, 256, (3, 50, 70, 3), dtype=np.uint8)
 
@@ -78,3 +83,39 @@ def test_other_arrays_are_refused(model: Segmenter) -> None:
         InputError, match=r"^images are \(50, 70, 3\) uint8; a segmenter takes \(N, H, W, 3\)"
     ):
         predict(model, IMAGES[0])
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        LookConfig(),
+        LookConfig(flip=True),
+        LookConfig(windows=WindowsConfig(size="48x64", overlap=0.25)),
+    ],
+    ids=["once", "mirrored", "windows"],
+)
+def test_confidence_is_the_share_of_what_was_chosen(model: Segmenter, look: LookConfig) -> None:
+    """Peer: a softmax without void. Catches void in the denominator, logits taken for probabilities, a
+    confidence of another row of windows, and maps that change where confidence is asked for."""
+    confidence = np.zeros(IMAGES.shape[:3], np.uint8)
+    label_ids = predict(model, IMAGES, look=look, confidence=confidence)
+    np.testing.assert_array_equal(label_ids, predict(model, IMAGES, look=look))
+    classes = [id for id in range(34) if id not in VOID_IDS]
+    with torch.no_grad():
+        model.eval()
+        for index in range(3):
+            pixels = torch.from_numpy(IMAGES[index : index + 1]).permute(0, 3, 1, 2) / 255
+
+            def looked(top: int, bottom: int, left: int, right: int, pixels: Any = pixels) -> Any:
+                return averaged_probs(model, pixels[..., top:bottom, left:right], look.scales, look.flip)[0]
+
+            if look.windows is None:
+                probs = looked(0, 50, 0, 70)
+            else:
+                strips = blended_rows(looked, 50, 70, look.windows)
+                probs = torch.cat([strip.clone() for _, strip in strips], 1)
+            share = probs[classes].amax(0) / probs[classes].sum(0)
+            # a byte up or down, where kernels round otherwise
+            np.testing.assert_allclose(confidence[index], (share * 255).numpy(), atol=0.51)
+        model.train()
+    assert len(np.unique(confidence)) > 10

@@ -506,8 +506,8 @@ def test_bfloat16_is_refused_where_it_would_be_imitated(monkeypatch: pytest.Monk
 def test_without_numba_pytorch_paints(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fault: an import that fails where the optional library is missing."""
     monkeypatch.setitem(sys.modules, "numba", None)
-    for room in ("fast", "patches"):
-        monkeypatch.delitem(sys.modules, f"segspade_core.spade.{room}.kernels", raising=False)
+    for module in ("compiled", "spade.fast.kernels", "spade.patches.kernels"):
+        monkeypatch.delitem(sys.modules, f"segspade_core.{module}", raising=False)
     generator = lively(SMALL)
     label_ids, edges = maps((1, 8, 8), 5)
     painted = FastGenerator(generator)(label_ids, edges)
