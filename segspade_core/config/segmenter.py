@@ -93,6 +93,13 @@ class SegmenterConfig(Frozen):
         None, title="Early stopping", description="ends a training that gains nothing more; none: never"
     )
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 trains under autocast")
+    compile: bool = Field(
+        False,
+        exclude_if=lambda compiled: not compiled,
+        title="Compile",
+        description="the network for this machine, by torch.compile: faster steps after minutes at the start "
+        "and other rounding, so that it counts as another training",
+    )
     augment: AugmentConfig = AugmentConfig()
     seed: int = Field(0, ge=0)
 

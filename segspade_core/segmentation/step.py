@@ -14,6 +14,7 @@ from segspade_core.segmentation.losses import SegmentationLoss, build_loss
 from segspade_core.segmentation.model import BilinearUpsampling
 from segspade_core.segmentation.parameter_groups import freeze
 from segspade_core.segmentation.state import TrainingState
+from segspade_core.training.compiling import compiled, telling_compiler
 from segspade_core.training.device import autocast
 from segspade_core.training.divergence import Place, check_gradient, check_losses, remedy_of
 
@@ -35,6 +36,7 @@ class Updates:
         self._upsample = upsample if isinstance(upsample, BilinearUpsampling) else None
         if not is_plain_cross_entropy(config.loss):
             self._upsample = None
+        self._scores = compiled(state.model.scores) if config.compile else state.model.scores
         self._loss: SegmentationLoss = build_loss(config.loss, state.class_counts, state.device)
 
     def take(self, batches: Sequence[Batch], place: Place) -> dict[str, float]:
@@ -50,6 +52,7 @@ class Updates:
 
         Raises:
             TrainingDiverged: loss or gradient are not finite.
+            InputError: the config asks for a compiled network, and there is no compiler.
         """
         state, model = self.state, self.state.model
         model.train()
@@ -57,10 +60,11 @@ class Updates:
         state.optimiser.zero_grad(set_to_none=True)
         record: dict[str, float] = {}
         for batch, share in zip(batches, _shares(batches), strict=True):
-            terms = self._terms(batch)
-            values = {name: term.item() for name, term in terms.items()}
-            check_losses(values, place, self.remedy)
-            (share * terms["loss"]).backward()
+            with telling_compiler("segmenter.compile"):
+                terms = self._terms(batch)
+                values = {name: term.item() for name, term in terms.items()}
+                check_losses(values, place, self.remedy)
+                (share * terms["loss"]).backward()
             record = {name: record.get(name, 0.0) + share * value for name, value in values.items()}
         if state.config.optimiser.clip_norm is not None:
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), state.config.optimiser.clip_norm)
@@ -74,7 +78,7 @@ class Updates:
         """'loss' and its terms, of one batch."""
         images, targets = batch.to(self.state.device)
         with autocast(self.state.device, self.state.config.precision):
-            scores = self.state.model.scores(images)  # (B, C, h, w)
+            scores = self._scores(images)  # (B, C, h, w)
         if self._upsample is not None:
             return {"loss": upsampled_cross_entropy(self._upsample, scores, targets)}
         return self._loss(self.state.model.to_full_size(scores, *targets.shape[-2:]), targets)

@@ -49,6 +49,7 @@ def train_segmenter(
     device: torch.device | str = "cpu",
     checkpoints: CheckpointStore,
     checkpoint_every_steps: int,
+    workers: int = 1,
     on_event: EventSink = lambda event: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> SegmenterResult:
@@ -66,6 +67,7 @@ def train_segmenter(
         checkpoints: keeps 'last', saved at the end of every epoch, every `checkpoint_every_steps` steps, and
             when training is asked to stop; and 'best', the weights with the highest val_miou so far. How
             often never changes the result.
+        workers: threads that make batches while the network learns; no result depends on how many.
         should_stop: asked after every step.
 
     Returns:
@@ -104,10 +106,11 @@ def train_segmenter(
 
     def make(epoch: int, step: int) -> tuple[Batch, ...]:
         with telling_room(Place(epoch, step, steps, 0), torch.device("cpu")):
-            return train.batches(config, epoch, step)
+            batches = train.batches(config, epoch, step)
+            return tuple(batch.pinned() for batch in batches) if device.type == "cuda" else batches
 
     start = total if _has_stalled(state) else state.taken
-    with closing(prefetched(make, config.epochs, steps, start)) as prepared:
+    with closing(prefetched(make, config.epochs, steps, start, workers)) as prepared:
         for epoch, step, batches in prepared:
             place = Place(epoch, step, steps, good)
             lr = state.set_rates(total)

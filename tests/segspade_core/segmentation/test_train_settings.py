@@ -23,6 +23,7 @@ from segspade_core.metrics.confusion import confusion_of_ids, mean_iou
 from segspade_core.segmentation import SegmenterResult, load_segmenter, predict, train_segmenter
 from segspade_core.segmentation.batches import LabelledImages
 from segspade_core.segmentation.losses import build_loss
+from segspade_core.segmentation.schedules import momentum_at, rate_factor
 from segspade_core.segmentation.state import TrainingState
 from segspade_core.training.averaging import decay_at
 from segspade_core.training.checkpoint import MemoryCheckpoints, read_metadata, unpack_weights
@@ -114,6 +115,21 @@ def test_a_run_with_every_setting_killed_at_any_save_goes_on_to_the_same_bytes(
         assert (resumed.last, resumed.best) == (unbroken.last, unbroken.best), saves
         assert resumed.history == unbroken.history
     assert STEPS < saves < 29
+
+
+def test_rate_and_momentum_are_those_of_the_position() -> None:
+    """Fault: a momentum that never moves, or a rate without the layers' factors."""
+    state = TrainingState(ALL, torch.device("cpu"))
+    momenta = []
+    for state.taken in range(STEPS):
+        lr = state.set_rates(STEPS)
+        assert lr == 0.1 * rate_factor(ALL.schedule, state.taken, STEPS)
+        groups = state.optimiser.param_groups
+        assert [group["lr"] for group in groups] == [lr * group["lr_scale"] for group in groups]
+        assert len({group["lr"] for group in groups}) == 6, "a stem, four stages, and the head"
+        momenta.append(groups[0]["momentum"])
+    assert momenta == [momentum_at(ALL.schedule, step, STEPS) for step in range(STEPS)]
+    assert len(set(momenta)) > 3
 
 
 def test_every_term_and_the_gradient_are_recorded(unbroken: SegmenterResult) -> None:
