@@ -24,8 +24,9 @@ lint: setup
 check: lint
 	$(BIN)/pytest -m "not slow and not prefect and not browser"
 
+# a process a core, up to four: each has servers of its own; more threads than cores would wait for each other
 test: setup
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --maxprocesses 4 --no-loadscope-reorder
 
 demo: setup
 	$(BIN)/segspade demo

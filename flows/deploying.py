@@ -85,6 +85,12 @@ def deploy(
         say(f"automation '{name}'")
 
 
+def is_anything_deployed() -> bool:
+    """Whether a worker would ever be asked for a run."""
+    with get_client(sync_client=True) as client:
+        return bool(client.read_deployments(limit=1))
+
+
 def _is_address(text: str) -> bool:
     parts = urlsplit(text)
     return parts.scheme in ("http", "https") and bool(parts.hostname)

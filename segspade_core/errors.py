@@ -40,5 +40,9 @@ class WeightsError(InputError):
     """Pretrained weights are missing, unreadable or do not fit the model."""
 
 
+class OutOfMemory(InputError):
+    """There was not enough memory for what was asked; the message names it and what to lower."""
+
+
 class TrainingDiverged(RuntimeError):
     """A loss term became NaN or infinite; the message names step, term and the last good checkpoint."""

@@ -47,7 +47,7 @@ def plan_import(workspace: Path, config: GeneratorImportConfig, runtime: Runtime
 def _shipped_digest(name: str) -> str:
     from hashlib import sha256
 
-    from segspade_core.spade.shipped import shipped_weights
+    from segspade_core.shipped import shipped_weights
 
     return sha256(shipped_weights(name.removeprefix("shipped:"))[0]).hexdigest()
 

@@ -10,8 +10,8 @@ import json
 import sys
 from pathlib import Path
 
+from segspade_core.shipped import FOLDER
 from segspade_core.spade import load_generator, load_style_encoder, pack_generator
-from segspade_core.spade.shipped import FOLDER
 from storage.files import put_bytes
 from storage.store import Store
 

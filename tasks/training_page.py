@@ -31,6 +31,7 @@ class TrainingPage:
 
     def __init__(self, plan: Plan) -> None:
         self.plan, self.rate = plan, 0.0
+        self._images = int(plan.config["batch"]) * int(plan.config.get("accumulate", 1))  # a step
         self._begun_s: float | None = None
         self._steps = 0
         self._shown_s = -math.inf
@@ -43,7 +44,7 @@ class TrainingPage:
             return
         self._steps += 1
         passed = now - self._begun_s
-        self.rate = self._steps * int(self.plan.config["batch"]) / passed if passed > 0 else 0.0
+        self.rate = self._steps * self._images / passed if passed > 0 else 0.0
 
     def show_epoch(self, message: dict[str, Any]) -> None:
         """Publish the state after an epoch.

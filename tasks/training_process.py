@@ -34,6 +34,8 @@ from tasks.splits import names_of, open_input, read_rows
 from tasks.training_group import first_is_gone, rank_here, training_group
 
 _PR_SET_PDEATHSIG = 1
+# so many threads keep up with any one device; each beyond them would only hold another batch in memory
+_MOST_BATCH_THREADS = 4
 _messages: TextIO = sys.stdout
 _stop_asked = False
 
@@ -84,7 +86,13 @@ def _train(plan: Plan, device: torch.device, should_stop: Callable[[], bool]) ->
         if plan.place is not None:
             to_train = to_train.model_copy(update={"weights": str(plan.place)})
         result = train_segmenter(
-            to_train, train["image"], train["label_ids"], val.get("image"), val.get("label_ids"), **common
+            to_train,
+            train["image"],
+            train["label_ids"],
+            val.get("image"),
+            val.get("label_ids"),
+            workers=plan.runtime.workers or min(os.cpu_count() or 1, _MOST_BATCH_THREADS),
+            **common,
         )
         put_bytes(plan.staging / "model.safetensors", result.best)
         put_bytes(plan.staging / "last.safetensors", result.last)

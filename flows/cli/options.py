@@ -15,9 +15,25 @@ from segspade_core.config import RunConfig, Split
 from segspade_core.errors import InputError
 
 WORKSPACE = Path("workspace")
+
+
+def _named(path: str | Path) -> Path:
+    # an empty name, as of a shell's variable that is not set, would be the folder one happens to be in
+    if not str(path).strip():
+        raise typer.BadParameter("an empty name; leave the option out for the folder 'workspace'")
+    return Path(path)
+
+
 WorkspaceOption = Annotated[
     Path,
-    typer.Option("--workspace", "-w", envvar="SEGSPADE_WORKSPACE", help="folder of artifacts and runs"),
+    typer.Option(
+        "--workspace",
+        "-w",
+        envvar="SEGSPADE_WORKSPACE",
+        help="folder of artifacts and runs",
+        parser=_named,
+        metavar="PATH",
+    ),
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="show Prefect's log as well")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]

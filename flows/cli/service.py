@@ -70,12 +70,17 @@ def worker(
 ) -> None:
     """Run what is scheduled or asked for in the UI, until Ctrl-C. The workspace's server stays as long."""
     with reporting_errors():
-        from flows.deploying import POOL
         from flows.server import joining
 
         console = Console(stderr=True, soft_wrap=True, highlight=False)
         place = workspace_for_writing(workspace)
         server = joining(place, console.print)
+        from flows.deploying import POOL, is_anything_deployed
+
+        if not is_anything_deployed():
+            console.print(
+                f"Nothing is deployed here, so no run will ever be due: segspade deploy{_option(workspace)}"
+            )
         console.print(f"Runs and deployments  {server.ui}")
         name = f"{socket.gethostname()}-{os.getpid()}"
         command = ["-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]

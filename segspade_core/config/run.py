@@ -37,7 +37,12 @@ class RuntimeConfig(Frozen):
     """
 
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
-    workers: int = Field(0, ge=0, description="tasks at a time; 0 = as many as there are cores")
+    workers: int = Field(
+        0,
+        ge=0,
+        description="tasks at a time, and threads that make batches for a segmenter to learn from; 0 = as "
+        "many as there are cores, of threads for batches at most 4",
+    )
     threads: int = Field(0, ge=0, description="threads of torch on the CPU; 0 = torch's own choice")
     runner: Literal["threads", "dask"] = "threads"
     dask_address: str | None = Field(

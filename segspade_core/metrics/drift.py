@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
 
 from segspade_core.labels import NAMES
 from segspade_core.metrics.statistics import IMAGE_MEASURES, label_columns
@@ -94,6 +93,8 @@ def _label_shares(reference: pd.DataFrame, new: pd.DataFrame) -> list[tuple[str,
 def _drift(
     kind: str, name: str, before: Floats, after: Floats, measures: int, distance: float, p: float
 ) -> Drift:
+    from scipy import stats  # here: it takes a second to import, and most runs compare nothing
+
     found = stats.ks_2samp(before, after)
     corrected = min(1.0, float(found.pvalue) * measures)
     quantiles = [0.05, 0.25, 0.5, 0.75, 0.95]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from segspade_core.segmentation.encoders import OWN_RESNETS, colours, deepest, library_encoder, own_resnet
 from segspade_core.segmentation.heads import FixedUpsampling, library_parts
+from segspade_core.segmentation.label_space import LabelSpace
 
 STRIDE = 32
 
@@ -32,14 +33,20 @@ class Segmenter(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, encoder: str, num_classes: int, head: str = "fcn32") -> None:
+    def __init__(
+        self, encoder: str, num_classes: int, head: str = "fcn32", label_space: LabelSpace = "ids"
+    ) -> None:
         """Draw a network.
+
+        Args:
+            label_space: what its classes are; no number in it depends on that.
 
         Raises:
             InputError: there is no such encoder or head, or they do not go together.
         """
         super().__init__()
         self.encoder_name, self.num_classes, self.head_name = encoder, num_classes, head
+        self.label_space = label_space
         self.encoder: nn.Module
         self.upsample: BilinearUpsampling | FixedUpsampling
         if head == "fcn32":

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from segspade_core.config import LookConfig
 from segspade_core.errors import InputError
-from segspade_core.labels import VOID_IDS
+from segspade_core.segmentation.label_space import LabelSpace, ids_of, unpredicted
 from segspade_core.segmentation.looks import averaged_probs
 from segspade_core.segmentation.model import Segmenter
 from segspade_core.segmentation.windows import blended_rows
@@ -39,7 +39,7 @@ def predict(
             among all that could be, rounded.
 
     Returns:
-        (N, H, W) uint8 label ids.
+        (N, H, W) uint8 label ids, also where the network was trained on train ids.
 
     Raises:
         InputError: the images have another shape or type.
@@ -83,7 +83,9 @@ def _predict_one(
 
     def fill(rows: slice, scores: Tensor, are_logits: bool) -> None:
         """(1, C, rows, W) scores → those rows of the maps."""
-        label_ids[rows] = choose(scores)[0].cpu().numpy()  # void is out of the way from here on
+        label_ids[rows] = (
+            choose(scores, model.label_space)[0].cpu().numpy()
+        )  # void is out of the way from here on
         if confidence is not None:
             confidence[rows] = confidence_of(scores, are_logits)[0].cpu().numpy()
 
@@ -113,12 +115,17 @@ def _pixels(image: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
 
 
 @torch.inference_mode()
-def choose(logits: Tensor) -> Tensor:
+def choose_classes(logits: Tensor, space: LabelSpace = "ids") -> Tensor:
     """(B, C, H, W) logits or probs → (B, H, W) uint8: the best class that is not void. Overwrites void's."""
-    for id in VOID_IDS:
-        if id < logits.shape[1]:
-            logits[:, id] = float("-inf")
+    for void in unpredicted(space):
+        if void < logits.shape[1]:
+            logits[:, void] = float("-inf")
     return logits.argmax(1).to(torch.uint8)
+
+
+def choose(logits: Tensor, space: LabelSpace = "ids") -> Tensor:
+    """As `choose_classes`, and as label ids."""
+    return ids_of(choose_classes(logits, space), space)
 
 
 @torch.inference_mode()

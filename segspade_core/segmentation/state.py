@@ -1,15 +1,18 @@
-"""Everything a segmenter's training goes on from: network, optimiser, position, record, random states."""
+"""Everything a segmenter's training goes on from: networks, optimiser, position, record, random states."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from segspade_core.config import SegmenterConfig
 from segspade_core.segmentation.model import Segmenter
+from segspade_core.segmentation.optimisers import build_optimiser, load_optimiser, set_rates
+from segspade_core.segmentation.schedules import momentum_at, rate_factor
+from segspade_core.segmentation.weights import start_from
+from segspade_core.training.averaging import average_of, decay_at, follow
 from segspade_core.training.checkpoint import (
     pack_state,
     restore_rng_states,
@@ -21,31 +24,65 @@ from segspade_core.training.events import History
 
 
 class TrainingState:
-    """The state after `taken` steps; `pack` and `restore` carry it over a crash, bit for bit."""
+    """The state after `taken` steps; `pack` and `restore` carry it over a crash, bit for bit.
+
+    Attributes:
+        average: of the weights so far, where the config asks for one.
+        class_counts: (C,) int64 pixels of each class in the training labels, where the loss asks for them.
+    """
 
     def __init__(self, config: SegmenterConfig, device: torch.device) -> None:
         torch.manual_seed(config.seed)
         self.config, self.device = config, device
-        self.model = Segmenter(config.encoder, config.num_classes, config.head)
+        self.model = Segmenter(config.encoder, config.num_classes, config.head, config.label_space)
         # channels last: what tensor cores want, and no slower on a CPU
         self.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimiser = _adam(self.model, config, device)
+        self.average = None if config.average is None else average_of(self.model)
+        self.optimiser = build_optimiser(self.model, config.optimiser, device)
+        self.class_counts: Tensor | None = None
         self.taken = 0
         self.history = History()
 
-    def set_learning_rate(self, steps: int) -> float:
-        """Apply the schedule for the step to come, of `steps` in all; returns the rate."""
-        lr = self.config.lr * decay_factor(self.config.lr_schedule, self.taken / steps)
-        for group in self.optimiser.param_groups:
-            group["lr"] = lr
+    @property
+    def published(self) -> Segmenter:
+        """The network that is scored and published: the average where there is one."""
+        return self.model if self.average is None else self.average
+
+    def start(self) -> None:
+        """Take the weights that the config starts from.
+
+        Raises:
+            WeightsError: they cannot be had or do not fit.
+        """
+        start_from(self.model, self.config.weights)
+        if self.average is not None:
+            self.average.load_state_dict(self.model.state_dict())
+
+    def set_rates(self, steps: int) -> float:
+        """Apply the schedule for the step to come, of `steps` in all; returns the highest rate of its groups.
+
+        Raises:
+            InputError: the warm-up leaves no step for the schedule.
+        """
+        lr = self.config.optimiser.lr * rate_factor(self.config.schedule, self.taken, steps)
+        set_rates(self.optimiser, lr, momentum_at(self.config.schedule, self.taken, steps))
         return lr
+
+    def advance(self) -> None:
+        """Count a step that the optimiser took; the average follows."""
+        self.taken += 1
+        if self.average is not None and self.config.average is not None:
+            config = self.config.average
+            follow(self.average, self.model, decay_at(config.decay, self.taken, warm_up=config.warm_up))
 
     def pack(self) -> bytes:
         """All of it as one file."""
         return pack_state(
             {
                 "model": self.model.state_dict(),
+                "average": None if self.average is None else self.average.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
+                "class_counts": self.class_counts,
                 "taken": self.taken,
                 "history": {"steps": self.history.steps, "epochs": self.history.epochs},
                 "rng": rng_states(),
@@ -65,44 +102,10 @@ class TrainingState:
 
     def _load(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        lay_out_like_parameters(self.optimiser)
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        load_optimiser(self.optimiser, state["optimiser"])
+        self.class_counts = state["class_counts"]
         self.taken = state["taken"]
         self.history = History(state["history"]["steps"], state["history"]["epochs"])
         restore_rng_states(state["rng"])
-
-
-def decay_factor(schedule: str, done: float) -> float:
-    """Factor in [0, 1] on the learning rate when `done`, in [0, 1), of all steps are taken.
-
-    Source: 'poly' of Chen et al., "DeepLab", TPAMI 2018, section 4.1, power 0.9; 'cosine' of Loshchilov and
-    Hutter, "SGDR", ICLR 2017, equation 5, without restarts.
-    """
-    if schedule == "poly":
-        return (1 - done) ** 0.9
-    if schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * done))
-    return 1.0
-
-
-def lay_out_like_parameters(optimiser: torch.optim.Optimizer) -> None:
-    """Give every moment the memory format of its parameter.
-
-    A loaded moment is laid out plainly, and the fused step walks through memory: it would pair each weight
-    with the moment of another.
-    """
-    for parameter, moments in optimiser.state.items():
-        for name, value in moments.items():
-            if isinstance(value, Tensor) and value.shape == parameter.shape:
-                moments[name] = torch.empty_like(parameter, requires_grad=False).copy_(value)
-
-
-def _adam(model: nn.Module, config: SegmenterConfig, device: torch.device) -> torch.optim.AdamW:
-    """Adam with decoupled weight decay on what multiplies; biases and batch norms are not decayed."""
-    parameters = list(model.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    # fused: one pass over the weights in place of a dozen
-    return torch.optim.AdamW(groups, lr=config.lr, fused=device.type in ("cpu", "cuda"))

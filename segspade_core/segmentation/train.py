@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from segspade_core.config import SegmenterConfig
+from segspade_core.config.losses import needs_class_counts
 from segspade_core.errors import InputError
 from segspade_core.segmentation.batches import Batch, LabelledImages
-from segspade_core.segmentation.heads import POOLING_HEADS
-from segspade_core.segmentation.loss import cross_entropy, upsampled_cross_entropy
-from segspade_core.segmentation.model import BilinearUpsampling
+from segspade_core.segmentation.checks import check_training
+from segspade_core.segmentation.room import no_room_for_step, no_room_for_validation
 from segspade_core.segmentation.state import TrainingState
+from segspade_core.segmentation.step import RATES, Updates
 from segspade_core.segmentation.validate import validate
-from segspade_core.segmentation.weights import pack_segmenter, start_from
+from segspade_core.segmentation.weights import pack_segmenter
 from segspade_core.training.checkpoint import CHECKPOINT, CheckpointStore, read_metadata
-from segspade_core.training.device import autocast
 from segspade_core.training.divergence import Place, check_losses, check_weights, remedy_of
+from segspade_core.training.early_stopping import has_stalled
 from segspade_core.training.events import EpochEvent, EventSink, History, StepEvent, TrainingStopped
+from segspade_core.training.memory import telling_out_of_memory
 from segspade_core.training.prefetch import prefetched
-from segspade_core.training.sampling import steps_per_epoch
 
 BEST = "best"  # weights alone, as they are published; the state to go on from is under CHECKPOINT
-_RATES = "lr"
 
 
 @dataclass(frozen=True)
@@ -49,80 +49,98 @@ def train_segmenter(
     device: torch.device | str = "cpu",
     checkpoints: CheckpointStore,
     checkpoint_every_steps: int,
+    workers: int = 1,
     on_event: EventSink = lambda event: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> SegmenterResult:
     """Train from the checkpoint 'last' if there is one, else from `config.weights`.
 
+    A step is an update, of `config.accumulate` batches: schedules, checkpoints and the record count these,
+    and training stops only between them.
+
     Args:
         images: (N, H, W, 3) uint8, anything that slices like an array.
-        label_ids: (N, H, W) uint8; VOID_IDS and 255 are left out of loss and metric.
+        label_ids: (N, H, W) uint8; VOID_IDS and 255 are left out of loss and metric, and with label space
+            'train_ids' whatever is none of the 19 classes of the official score.
         val_images: (M, h, w, 3) uint8 to choose the best epoch by; None makes the last epoch the best.
         val_label_ids: (M, h, w) uint8.
         checkpoints: keeps 'last', saved at the end of every epoch, every `checkpoint_every_steps` steps, and
             when training is asked to stop; and 'best', the weights with the highest val_miou so far. How
             often never changes the result.
+        workers: threads that make batches while the network learns; no result depends on how many.
         should_stop: asked after every step.
 
     Returns:
         The same bytes on the CPU however often training was stopped or killed. `history.steps` has the loss
-        of every step; `history.epochs` its mean, the learning rate at the end, and val_loss, val_miou and
-        val_pixel_accuracy where there is a val split.
+        of every step, its terms where there are several, and the length of the gradient where it is limited;
+        `history.epochs` their means, the learning rate at the end, and val_loss (plain cross-entropy, so that
+        losses can be compared), val_miou and val_pixel_accuracy where there is a val split. With
+        `config.early_stopping` it may end before the last epoch.
 
     Raises:
-        InputError: the arrays do not fit each other, or hold an id that is neither class nor void.
+        InputError: the arrays do not fit each other, or hold an id that is neither class nor void; early
+            stopping is asked for without a val split; the warm-up is as long as the training.
         WeightsError: `config.weights` cannot be had or do not fit.
+        OutOfMemory: a step or a validation found no room; the message says what to lower.
         TrainingStopped: `should_stop` said so; the state is saved.
         TrainingDiverged: the loss or a weight is NaN or infinite.
     """
     device = torch.device(device)
-    train = LabelledImages("train", images, label_ids, config.num_classes)
-    train.check()
-    _check_statistics(config, train)
+    train = LabelledImages("train", images, label_ids, config.num_classes, config.label_space)
     val = None
     if val_images is not None and len(val_images):
-        val = LabelledImages("val", val_images, val_label_ids, config.num_classes)
-        val.check()
+        val = LabelledImages("val", val_images, val_label_ids, config.num_classes, config.label_space)
+    check_training(config, train, val)
     state = TrainingState(config, device)
     best_miou = _begin(state, checkpoints)
     good = state.taken  # steps taken at the last checkpoint
-    steps = steps_per_epoch(len(train), config.batch)
+    if needs_class_counts(config.loss) and state.class_counts is None:
+        state.class_counts = train.class_counts()
+    updates = Updates(state)
+    steps = train.updates(config)
+    total = config.epochs * steps
 
-    def make(epoch: int, step: int) -> Batch:
-        return train.batch(config, epoch, step)
+    def telling_room(place: Place, on: torch.device) -> AbstractContextManager[None]:
+        size = tuple(train.images.shape[1:3])
+        return telling_out_of_memory(lambda: no_room_for_step(config, size, on, place))
 
-    with closing(prefetched(make, config.epochs, steps, state.taken)) as batches:
-        for epoch, step, batch in batches:
+    def make(epoch: int, step: int) -> tuple[Batch, ...]:
+        with telling_room(Place(epoch, step, steps, 0), torch.device("cpu")):
+            batches = train.batches(config, epoch, step)
+            return tuple(batch.pinned() for batch in batches) if device.type == "cuda" else batches
+
+    start = total if _has_stalled(state) else state.taken
+    with closing(prefetched(make, config.epochs, steps, start, workers)) as prepared:
+        for epoch, step, batches in prepared:
             place = Place(epoch, step, steps, good)
-            lr = state.set_learning_rate(config.epochs * steps)
-            losses = _step(state, batch, place)
-            state.taken += 1
+            lr = state.set_rates(total)
+            with telling_room(place, device):
+                losses = updates.take(batches, place)
             state.history.steps.append({"epoch": epoch + 1, "step": step + 1, **losses})
             on_event(StepEvent(epoch + 1, config.epochs, step + 1, steps, losses))
             epoch_ends = step + 1 == steps
             if epoch_ends:
                 values = {**state.history.step_means(steps), "lr": lr}
                 if val is not None:
-                    check_weights(
-                        {"segmenter": state.model}, place, remedy_of(_RATES, state.config.precision)
-                    )
-                    values |= validate(state.model, val, device)
-                    check_losses(
-                        {"val_loss": values["val_loss"]}, place, remedy_of(_RATES, state.config.precision)
-                    )
-                    if values["val_miou"] > best_miou:
-                        best_miou = values["val_miou"]
-                        checkpoints.save(BEST, _pack(state, epoch, best_miou))
+                    _check_weights(state, place)
+                    values |= _validate(state, val, place)
+                    check_losses({"val_loss": values["val_loss"]}, place, updates.remedy)
                 state.history.epochs.append({"epoch": epoch + 1, **values})
+                if values.get("val_miou", -math.inf) > best_miou:
+                    best_miou = values["val_miou"]
+                    checkpoints.save(BEST, _pack(state))
                 on_event(EpochEvent(epoch + 1, config.epochs, values))
+            ended = state.taken == total or (epoch_ends and _has_stalled(state))
             stopping = should_stop()
             if epoch_ends or stopping or state.taken % checkpoint_every_steps == 0:
-                check_weights({"segmenter": state.model}, place, remedy_of(_RATES, state.config.precision))
+                _check_weights(state, place)
                 checkpoints.save(CHECKPOINT, state.pack())
                 good = state.taken
-            if stopping and state.taken < config.epochs * steps:
+            if ended:
+                break
+            if stopping:
                 raise TrainingStopped(epoch + 1, step + 1)
-    last = _pack(state, config.epochs - 1, state.history.epochs[-1].get("val_miou"))
+    last = _pack(state)
     best = None if val is None else checkpoints.load(BEST)
     return SegmenterResult(last if best is None else best, last, state.history)
 
@@ -131,7 +149,7 @@ def _begin(state: TrainingState, checkpoints: CheckpointStore) -> float:
     """Go to the checkpoint, or to the weights training starts from. Returns the best val_miou so far."""
     saved = checkpoints.load(CHECKPOINT)
     if saved is None:
-        start_from(state.model, state.config.weights)
+        state.start()
         return -math.inf
     state.restore(saved, f"checkpoint '{CHECKPOINT}'")
     if not any("val_miou" in row for row in state.history.epochs):
@@ -145,39 +163,26 @@ def _begin(state: TrainingState, checkpoints: CheckpointStore) -> float:
     return float(read_metadata(best)["val_miou"])
 
 
-def _step(state: TrainingState, batch: Batch, place: Place) -> dict[str, float]:
-    """One update of the network."""
-    images, targets = batch.to(state.device)
-    state.model.train()
-    with autocast(state.device, state.config.precision):
-        scores = state.model.scores(images)  # (B, C, h, w)
-    if isinstance(state.model.upsample, BilinearUpsampling):
-        loss = upsampled_cross_entropy(state.model.upsample, scores, targets)
-    else:
-        loss = cross_entropy(state.model.to_full_size(scores, *targets.shape[-2:]), targets)
-    losses = {"loss": loss.item()}
-    check_losses(losses, place, remedy_of(_RATES, state.config.precision))
-    state.optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    state.optimiser.step()
-    return losses
+def _has_stalled(state: TrainingState) -> bool:
+    """Whether the record so far ends the training early: a run that goes on finds what the first one did."""
+    config = state.config.early_stopping
+    return config is not None and has_stalled(state.history.epochs, config)
 
 
-def _pack(state: TrainingState, epoch: int, miou: float | None) -> bytes:
-    return pack_segmenter(state.model, {"epoch": epoch + 1, "val_miou": miou})
+def _validate(state: TrainingState, val: LabelledImages, place: Place) -> dict[str, float]:
+    size = tuple(val.images.shape[1:3])
+    with telling_out_of_memory(lambda: no_room_for_validation(val.split, size, state.device, place)):
+        return validate(state.published, val, state.device)
 
 
-def _check_statistics(config: SegmenterConfig, train: LabelledImages) -> None:
-    """Batch norm needs more than one value of each channel, and the last feature map is 1/32 of the crop."""
-    height, width = config.augment.crop or train.images.shape[1:3]
-    alone = min(config.batch, len(train)) == 1
-    if alone and config.head in POOLING_HEADS:
-        raise InputError(
-            f"one sample a step: the head '{config.head}' normalises means over whole images, and batch norm "
-            "has nothing to average; raise segmenter.batch, or take another segmenter.head"
-        )
-    if alone and max(height, width) <= 32:
-        raise InputError(
-            f"one sample of {height}x{width} a step: batch norm has nothing to average; raise "
-            "segmenter.batch or train on more than 32x32 pixels"
-        )
+def _check_weights(state: TrainingState, place: Place) -> None:
+    remedy = remedy_of(RATES, state.config.precision)
+    check_weights({"segmenter": state.model}, place, remedy)
+    if state.average is not None:
+        check_weights({"average": state.average}, place, remedy)
+
+
+def _pack(state: TrainingState) -> bytes:
+    """The network as it is published, after the last epoch of the record."""
+    row = state.history.epochs[-1]
+    return pack_segmenter(state.published, {"epoch": row["epoch"], "val_miou": row.get("val_miou")})

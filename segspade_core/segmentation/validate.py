@@ -6,19 +6,20 @@ import numpy as np
 import torch
 
 from segspade_core.errors import InputError
-from segspade_core.labels import VOID_IDS
 from segspade_core.metrics.confusion import confusion_matrix, mean_iou, pixel_accuracy
 from segspade_core.segmentation.batches import LabelledImages
+from segspade_core.segmentation.label_space import LabelSpace, unpredicted
 from segspade_core.segmentation.loss import cross_entropy
 from segspade_core.segmentation.model import Segmenter
-from segspade_core.segmentation.prediction import choose, score
+from segspade_core.segmentation.prediction import choose_classes, score
 
 
 def validate(model: Segmenter, data: LabelledImages, device: torch.device) -> dict[str, float]:
     """Score the model in evaluation mode, in float32 and one photograph at a time, as `predict` does.
 
     Returns:
-        val_loss, the mean over all pixels that are not void; val_miou and val_pixel_accuracy in [0, 1].
+        val_loss, the mean over all pixels that are not void; val_miou and val_pixel_accuracy in [0, 1], over
+        the classes that the model tells apart: all label ids, or the 19 of the official score.
 
     Raises:
         InputError: a label id is neither class nor void, or every pixel is void.
@@ -29,9 +30,9 @@ def validate(model: Segmenter, data: LabelledImages, device: torch.device) -> di
     for index in range(len(data)):
         image, targets = data.sample(index)
         logits = score(model, image, device)
-        counts = _loss_and_choice(logits, targets, device)
-        loss += counts[0]
-        confusion += confusion_matrix(targets, counts[1], model.num_classes, void=VOID_IDS)
+        summed, chosen = _loss_and_choice(logits, targets, model.label_space, device)
+        loss += summed
+        confusion += confusion_matrix(targets, chosen, model.num_classes, void=unpredicted(model.label_space))
     pixels = int(confusion.sum())
     if not pixels:
         raise InputError(f"{data.split} split: every pixel is void, so no epoch can be told from another")
@@ -44,10 +45,10 @@ def validate(model: Segmenter, data: LabelledImages, device: torch.device) -> di
 
 @torch.inference_mode()
 def _loss_and_choice(
-    logits: torch.Tensor, targets: np.ndarray, device: torch.device
+    logits: torch.Tensor, targets: np.ndarray, space: LabelSpace, device: torch.device
 ) -> tuple[float, np.ndarray]:
-    """Sum of the loss over known pixels, and the (H, W) uint8 ids chosen."""
+    """Sum of the loss over known pixels, and the (H, W) uint8 classes chosen."""
     known = torch.from_numpy(targets)[None].to(device)
     mean = cross_entropy(logits, known).item()
-    chosen = choose(logits)[0].cpu().numpy()
+    chosen = choose_classes(logits, space)[0].cpu().numpy()
     return mean * int((targets != 255).sum()), chosen

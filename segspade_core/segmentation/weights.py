@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from segspade_core.errors import WeightsError
+from segspade_core.labels import NUM_TRAIN_IDS
 from segspade_core.segmentation.encoders import OWN_RESNETS, TORCHVISION_RESNETS
+from segspade_core.segmentation.label_space import LABEL_SPACES, LabelSpace
 from segspade_core.segmentation.model import Segmenter
 from segspade_core.segmentation.pretrained import encoder_weights, entries_for
 from segspade_core.training.checkpoint import pack_weights
@@ -22,7 +24,9 @@ from segspade_core.training.weights_file import (
 )
 
 _KIND = "segmenter"
-_FIRST_HEAD = "fcn32"  # of files from before there was a choice
+# of files from before there was a choice
+_FIRST_HEAD = "fcn32"
+_FIRST_SPACE: LabelSpace = "ids"
 _REMEDY = (
     "give segmenter.weights the path of a .safetensors file of a segmenter, or of a file of the encoder as "
     "torchvision, segmentation-models-pytorch or timm publish it, or 'imagenet' or 'none'"
@@ -30,7 +34,7 @@ _REMEDY = (
 
 
 def pack_segmenter(model: Segmenter, extra: Mapping[str, Any] | None = None) -> bytes:
-    """A safetensors file of the network; its metadata says which encoder and head, and how many classes.
+    """A safetensors file of the network; its metadata says which encoder and head, and which classes.
 
     Args:
         extra: JSON kept beside it.
@@ -40,6 +44,8 @@ def pack_segmenter(model: Segmenter, extra: Mapping[str, Any] | None = None) -> 
         "head": model.head_name,
         "num_classes": model.num_classes,
     }
+    if model.label_space != _FIRST_SPACE:
+        architecture["label_space"] = model.label_space
     return pack_weights(model.state_dict(), {**(extra or {}), "kind": _KIND, **architecture})
 
 
@@ -57,6 +63,7 @@ def load_segmenter(content: bytes, source: str = "weights") -> Segmenter:
             f"{source}: its metadata names no encoder and number of classes, so it is not a segmenter of "
             "SegSPADE; weights of an encoder alone can start a training (segmenter.weights)"
         )
+    space = _label_space(metadata, num_classes, source)
     try:
         network = _undrawn(encoder, num_classes, head)
     except (ValueError, AttributeError) as error:
@@ -66,7 +73,19 @@ def load_segmenter(content: bytes, source: str = "weights") -> Segmenter:
         assign=True,
     )
     network.set_normalisation()
+    network.label_space = space
     return network.eval().requires_grad_(False)
+
+
+def _label_space(metadata: Mapping[str, Any], num_classes: int, source: str) -> LabelSpace:
+    """What the classes of a file are: read and not guessed, since 19 label ids are no train ids."""
+    space: LabelSpace = metadata.get("label_space", _FIRST_SPACE)
+    if space not in LABEL_SPACES or (space == "train_ids" and num_classes != NUM_TRAIN_IDS):
+        raise WeightsError(
+            f"{source}: its {num_classes} classes are said to be {str(space)!r}, which this version does not "
+            f"know; there are {' and '.join(LABEL_SPACES)}, of which train_ids has {NUM_TRAIN_IDS} classes"
+        )
+    return space
 
 
 def _undrawn(encoder: str, num_classes: int, head: str) -> Segmenter:
@@ -84,8 +103,8 @@ def start_from(model: Segmenter, weights: str) -> None:
 
     Args:
         weights: 'none' leaves it as it is; 'imagenet' takes what is known for the encoder; else the path of a
-            file. A segmenter of ours gives its encoder, and its head if that and the class count are the
-            same; a state dict as the encoder's publisher has it (.pth or safetensors, with a classifier or
+            file. A segmenter of ours gives its encoder, and its head if that and the classes are the same; a
+            state dict as the encoder's publisher has it (.pth or safetensors, with a classifier or
             without) gives the encoder.
 
     Raises:
@@ -109,8 +128,9 @@ def start_from(model: Segmenter, weights: str) -> None:
 def _start_from_segmenter(
     model: Segmenter, entries: Mapping[str, Tensor], metadata: Mapping[str, Any], source: str
 ) -> None:
-    trained = metadata.get("head", _FIRST_HEAD), metadata.get("num_classes")
-    if trained == (model.head_name, model.num_classes):
+    space = metadata.get("label_space", _FIRST_SPACE)
+    trained = metadata.get("head", _FIRST_HEAD), metadata.get("num_classes"), space
+    if trained == (model.head_name, model.num_classes, model.label_space):
         described = _describe(model.encoder_name, model.num_classes, model.head_name)
         model.load_state_dict(
             fit(entries, model.state_dict(), source, described, _remedy(model.encoder_name))

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from segspade_core.config import GeneratorArchitecture, GeneratorImportConfig
 from segspade_core.errors import WeightsError
+from segspade_core.shipped import shipped_weights
 from segspade_core.spade.code import code_dim
 from segspade_core.spade.published import infer_architecture
-from segspade_core.spade.shipped import shipped_weights
 from segspade_core.spade.weights import (
     KIND,
     build_generator,

@@ -45,6 +45,12 @@ def check_losses(losses: Mapping[str, float], place: Place, remedy: str) -> None
             raise TrainingDiverged(f"{place}: loss term '{name}' is {value}; {place.back()}; {remedy}")
 
 
+def check_gradient(norm: float, place: Place, remedy: str) -> None:
+    """Raise TrainingDiverged, as `check_losses`, unless the length of the gradient is finite."""
+    if not math.isfinite(norm):
+        raise TrainingDiverged(f"{place}: the length of the gradient is {norm}; {place.back()}; {remedy}")
+
+
 def check_weights(networks: Mapping[str, nn.Module], place: Place, remedy: str) -> None:
     """Never replace a good checkpoint by one with NaN in it: a loss can be finite and its gradient not.
 

@@ -8,6 +8,10 @@ from segspade_core.config.optimisation import EarlyStoppingConfig
 from segspade_core.errors import InputError
 
 _WATCHED = "val_miou"
+NOTHING_TO_WATCH = (
+    f"early stopping watches {_WATCHED}, and there is no val split to have it from; ingest one, "
+    "or leave out segmenter.early_stopping"
+)
 
 
 def has_stalled(epochs: Sequence[Mapping[str, float]], config: EarlyStoppingConfig) -> bool:
@@ -33,10 +37,7 @@ def epochs_without_gain(epochs: Sequence[Mapping[str, float]], min_gain: float =
     best, waited = -1.0, 0
     for row in epochs:
         if _WATCHED not in row:
-            raise InputError(
-                f"early stopping watches {_WATCHED}, and there is no val split to have it from; ingest one, "
-                "or leave out segmenter.early_stopping"
-            )
+            raise InputError(NOTHING_TO_WATCH)
         if row[_WATCHED] > best + min_gain:
             best, waited = row[_WATCHED], 0
         else:

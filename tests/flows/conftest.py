@@ -48,7 +48,13 @@ def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "name": "tiny",
         "source": {"kind": "minicity", "city": {"train": 18, "val": 2, "size": "32x64"}},
         "ingest": {"layout": "minicity", "size": "32x64"},
-        "segmenter": {"encoder": "resnet18", "weights": "none", "epochs": 2, "batch": 6, "lr": 1e-3},
+        "segmenter": {
+            "encoder": "resnet18",
+            "weights": "none",
+            "epochs": 2,
+            "batch": 6,
+            "optimiser": {"lr": 1e-3},
+        },
         "generator": {"kind": "import", "weights": str(folder / "generator.safetensors")},
         # tests ask no network
         "score_quality": {"inception": "none", "lpips": "none"},

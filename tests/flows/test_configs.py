@@ -13,6 +13,8 @@ from pydantic import ValidationError
 from flows.cli.options import load_run_config
 from flows.cli.summary import shipped_config
 from segspade_core.config import GeneratorConfig, GeneratorImportConfig, MinicitySource, RunConfig
+from segspade_core.config.losses import PLAIN_CROSS_ENTROPY
+from segspade_core.config.optimisation import AdamConfig, ConstantSchedule
 from segspade_core.errors import InputError
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
@@ -28,8 +30,10 @@ def test_cityscapes_is_the_reference_study() -> None:
     config = load_run_config(CONFIGS / "cityscapes.yaml", [])
     segmenter = config.segmenter
     assert (segmenter.encoder, segmenter.weights, segmenter.num_classes) == ("resnet34", "imagenet", 34)
-    assert (segmenter.epochs, segmenter.batch, segmenter.lr) == (25, 32, 1e-4)
-    assert (segmenter.lr_schedule, segmenter.weight_decay) == ("constant", 0.0)
+    assert (segmenter.epochs, segmenter.batch) == (25, 32)
+    assert segmenter.optimiser == AdamConfig(lr=1e-4, weight_decay=0.0)
+    assert segmenter.schedule == ConstantSchedule()
+    assert segmenter.loss == PLAIN_CROSS_ENTROPY
     assert config.ingest.size == (256, 512)
     assert isinstance(config.generator, GeneratorImportConfig)
     assert config.generator.weights == "weights/latest_net_G.pth"

@@ -21,7 +21,7 @@ from storage.store import Store
 pytestmark = [pytest.mark.prefect, pytest.mark.slow]
 
 Digests = Callable[[Path], dict[str, str]]
-LONG = {"encoder": "resnet18", "weights": "none", "epochs": 40, "batch": 6, "lr": 1e-3}
+LONG = {"encoder": "resnet18", "weights": "none", "epochs": 40, "batch": 6, "optimiser": {"lr": 1e-3}}
 
 
 def test_deploying_twice_makes_everything_once(service: Service) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.deploying import Schedule, deploy, next_due
+from flows.deploying import Schedule, deploy, is_anything_deployed, next_due
 from segspade_core.errors import InputError
 
 
@@ -40,6 +40,21 @@ def test_a_schedule_is_meant_in_its_time_zone() -> None:
 def test_an_address_to_tell_that_is_none_is_refused(notify: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=rf"^--notify {notify}: not an address such as https://"):
         deploy(tmp_path, None, None, notify, 1, lambda _line: None)
+
+
+@pytest.mark.prefect
+def test_a_worker_can_tell_that_nothing_is_deployed(prefect_api: str) -> None:
+    """Fault: a worker that waits for ever, and does not say that nobody can ask it for anything."""
+    from prefect.client.orchestration import get_client
+
+    assert not is_anything_deployed()
+    with get_client(sync_client=True) as client:
+        flow = client.create_flow_from_name("deployed")
+        deployment = client.create_deployment(flow, "deployed")
+        try:
+            assert is_anything_deployed()
+        finally:
+            client.delete_deployment(deployment)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the signal of a parent's death is Linux's")

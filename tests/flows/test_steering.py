@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -41,8 +40,11 @@ def test_what_no_generator_can_do_is_refused_at_once(asked: tuple[str, str], mes
 
 
 @pytest.mark.prefect
-def test_what_this_generator_cannot_do_is_said(tmp_path: Path, prefect_api: str, segspade: Any) -> None:
+def test_what_this_generator_cannot_do_is_said(
+    tmp_path: Path, prefect_api: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Fault: an unknown name painted as something else, or told with a stack trace."""
+    monkeypatch.setenv("PREFECT_API_URL", prefect_api)
     workspace = tmp_path / "workspace"
     torch.manual_seed(0)
     content = pack_generator(SpadeGenerator(STEERED), style_encoder=StyleEncoder(STEERED))
@@ -51,7 +53,7 @@ def test_what_this_generator_cannot_do_is_said(tmp_path: Path, prefect_api: str,
     generator = commit(
         workspace, "generator", write=lambda folder: _put(folder / "model.safetensors", content)
     )
-    command = ("synthesize", generator, dataset, "-w", workspace)
+    command = ("synthesize", str(generator), str(dataset), "-w", str(workspace))
     for asked, message in (
         (
             ("--time-of-day", "night"),
@@ -63,12 +65,12 @@ def test_what_this_generator_cannot_do_is_said(tmp_path: Path, prefect_api: str,
             f"no photograph 'nobody' in {dataset}; there are val000, val001, …",
         ),
     ):
-        failed = segspade(*command, *asked, api=prefect_api)
-        assert failed.returncode == 2
+        failed = CliRunner().invoke(app, [*command, *asked])
+        assert failed.exit_code == 2
         assert "Traceback" not in failed.stderr
         assert message in " ".join(failed.stderr.split())
-    painted = segspade(*command, "--style", "image:val001", "--time-of-day", "dusk", api=prefect_api)
-    assert painted.returncode == 0, painted.stderr
+    painted = CliRunner().invoke(app, [*command, "--style", "image:val001", "--time-of-day", "dusk"])
+    assert painted.exit_code == 0, painted.stderr
     kind, key = painted.stdout.strip().split("/")
     made = Store(workspace).path(ArtifactRef(kind=kind, key=key))
     assert open_split(made / "val.zarr")["image"].shape == (2, 16, 32, 3)

@@ -27,6 +27,7 @@ def test_how_it_looks_reaches_the_label_maps(workspace: Path, monkeypatch: pytes
     """Fault: settings that enter the key and change nothing."""
     torch.manual_seed(0)
     model: Any = nn.Conv2d(3, 12, 3, padding=1)  # no network at 1/32 tells such small photographs apart
+    model.label_space = "ids"
     monkeypatch.setattr("tasks.segmenting.segmenter_of", lambda *_: (model, torch.device("cpu")))
     images = photographs(1, 18)
     dataset = commit(workspace, "dataset", splits={"val": {"image": images}})

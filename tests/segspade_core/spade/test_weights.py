@@ -7,9 +7,9 @@ import torch
 
 from segspade_core.config import GeneratorArchitecture
 from segspade_core.errors import WeightsError
+from segspade_core.shipped import shipped_weights
 from segspade_core.spade.generator import SpadeGenerator
 from segspade_core.spade.semantics import instance_edges, one_hot_semantics
-from segspade_core.spade.shipped import shipped_weights
 from segspade_core.spade.spectral import SpectralConv2d
 from segspade_core.spade.style import StyleEncoder
 from segspade_core.spade.weights import load_generator, load_style_encoder, pack_generator

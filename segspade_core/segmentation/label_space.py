@@ -1,0 +1,50 @@
+"""What the classes of a segmenter are: label ids, or the 19 train ids of the official score.
+
+Whatever it is, label ids go in and come out; train ids live between targets and scores alone.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from segspade_core.labels import (
+    IGNORE_ID,
+    NUM_IDS,
+    NUM_TRAIN_IDS,
+    VOID_IDS,
+    ids_to_train_ids,
+    train_ids_to_ids,
+    void_mask,
+)
+
+LabelSpace = Literal["ids", "train_ids"]
+LABEL_SPACES: tuple[LabelSpace, ...] = get_args(LabelSpace)
+
+
+def targets_of(label_ids: npt.NDArray[np.uint8], space: LabelSpace) -> npt.NDArray[np.uint8]:
+    """(…) uint8 label ids → (…) uint8 classes, with 255 for everything that is not learned.
+
+    Of label ids that is what is void; of train ids also what the official score leaves out. Ids that stand
+    in no table are left as they are where they would otherwise be taken for that.
+    """
+    if space == "train_ids":
+        return np.where(label_ids < NUM_IDS, ids_to_train_ids(label_ids), label_ids)
+    return np.where(void_mask(label_ids), np.uint8(IGNORE_ID), label_ids)
+
+
+def unpredicted(space: LabelSpace) -> tuple[int, ...]:
+    """Classes that are never predicted: those that mean that nobody knows."""
+    return VOID_IDS if space == "ids" else ()
+
+
+def ids_of(classes: Tensor, space: LabelSpace) -> Tensor:
+    """(…) uint8 classes → (…) uint8 label ids."""
+    if space == "ids":
+        return classes
+    table = torch.from_numpy(train_ids_to_ids(np.arange(NUM_TRAIN_IDS, dtype=np.uint8)))
+    return table.to(classes.device)[classes.long()]
