@@ -76,6 +76,7 @@ def compare_segmenters(
             size="{}x{}".format(*size),
             encoder=model.encoder_name,
             head=model.head_name,
+            classes=model.num_classes,
             images_per_second=_IMAGES / statistics.median(taken),
             parameters=count_parameters(model),
             macs=count_macs(model, size),

@@ -9,6 +9,7 @@ from typing import Any
 from prefect import task
 
 from segspade_core.config import ReportConfig, RuntimeConfig
+from segspade_core.errors import InputError
 from segspade_core.figures.journey import journey_figure
 from segspade_core.figures.report import render_report
 from segspade_core.figures.report_data import LineageStep, ReportData, TrainingHistory
@@ -17,11 +18,12 @@ from storage.manifest import Manifest
 from storage.refs import ArtifactRef
 from storage.store import Store
 from storage.tables import read_table
+from tasks import scoring
 from tasks.frames import journey_samples, read_summary
 from tasks.plan import Plan
 from tasks.splits import has_labels
 
-REVISION = 3
+REVISION = 4
 PAGE = "report.html"
 
 _HEADINGS = {"segmenter": "Segmenter: loss", "generator": "Generator: losses"}
@@ -30,7 +32,17 @@ _HEADINGS = {"segmenter": "Segmenter: loss", "generator": "Generator: losses"}
 def plan_report(
     workspace: Path, scores: ArtifactRef, config: ReportConfig, runtime: RuntimeConfig | None = None
 ) -> Plan:
-    """What a report on `scores`, and on all they were made from, makes."""
+    """What a report on `scores`, and on all they were made from, makes.
+
+    Raises:
+        InputError: they are of an older version, and lack what a report shows.
+    """
+    manifest = Store(workspace).manifest(scores)
+    if manifest.stage == "score" and manifest.revision < scoring.REVISION:
+        raise InputError(
+            f"{scores} were made by an older SegSPADE and lack what a report shows; make them again: "
+            "segspade score, or the run that they are of"
+        )
     return Plan(
         workspace=workspace,
         stage="report",

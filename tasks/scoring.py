@@ -31,7 +31,7 @@ from tasks.stage import map_parts, stage_task
 if TYPE_CHECKING:
     from segspade_core.metrics.painting_summary import PaintingScores
 
-REVISION = 3
+REVISION = 4
 
 _MODELS = ("dataset", "segmenter", "generator")
 _MADE = ("predicted", "painted_predicted", "cycle", "painted_true", "resegmented")

@@ -69,7 +69,7 @@ def _table(found: Any) -> Table:
             f"{each.key}\n[dim]{', '.join(each.names)}[/dim]",
             f"{each.encoder}\n{each.head}",
             f"{_percent(each.scored_miou)}\n{_percent(each.scored_miou_19)}",
-            f"{_percent(each.val_miou)}\n",
+            f"{_percent(each.val_miou)}\nof {each.classes}",
             f"{_rate(each.images_per_second)}\n{_rate(each.training_images_per_second)}",
             f"{each.parameters / 1e6:.2f}\n{each.macs / 1e9:.2f}",
         )

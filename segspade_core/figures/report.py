@@ -32,6 +32,7 @@ COMPARISON_NAMES = {
     "cycle": "Cycle: second map against first",
 }
 _SET_NAMES = {"ids": "label ids", "train_ids": "19 official"}
+_REACH = {"ids": "label ids", "train_ids": "the 19 official classes"}
 # classes that the study found to be taken for one another
 _ALIKE = (("car", "truck", "caravan", "trailer"), ("person", "rider"))
 _ALIKE_PAIRS = {pair for group in _ALIKE for pair in permutations(group, 2)}
@@ -131,7 +132,7 @@ def _cell(picture: Any) -> dict[str, Any] | None:
 def _details(data: ReportData, split: str, comparison: str) -> dict[str, Any]:
     name = f"{COMPARISON_NAMES[comparison]}, {split}"
     by_set = _by_set(data.per_class, split, comparison)
-    calibration = data.summary["splits"][split][comparison].get("calibration")
+    calibration = data.summary["splits"][split][comparison].get("calibration", {})
     pairs = pairs_of(data.confusion, split, comparison)
     matrix = matrix_of(data.confusion, split, comparison)
     return {
@@ -140,9 +141,10 @@ def _details(data: ReportData, split: str, comparison: str) -> dict[str, Any]:
         "open": comparison == "segmenter" and split == ("val" if "val" in data.summary["splits"] else split),
         "bars": Markup(iou_bars(by_set["ids"], f"IoU per class: {name}")),
         "heat": Markup(confusion_heat_map(matrix, CLASS_SETS["ids"], f"Confusion in %: {name}")),
-        "reliability": None
-        if calibration is None
-        else Markup(reliability_plot(calibration, f"Reliability: {name}")),
+        "reliability": [
+            Markup(reliability_plot(of_set, f"Reliability over {_REACH[key]}: {name}"))
+            for key, of_set in calibration.items()
+        ],
         "classes": {key: _records(rows) for key, rows in by_set.items()},
         "categories": {
             key: _records(rows) for key, rows in _by_set(data.per_category, split, comparison).items()

@@ -21,7 +21,8 @@ class ComparedSegmenter:
         encoder, head: of the network.
         dataset: key of what it was trained on.
         size: 'HxW' of that dataset, which everything here is measured at.
-        val_miou: the best that training saw, over label ids.
+        classes: how many it tells apart: 34 label ids, or the 19 of the official score.
+        val_miou: the best that training saw, over these classes.
         scored_miou: over label ids, on val, from the scores; None where nobody scored it.
         scored_miou_19: likewise over the 19 official classes.
         training_images_per_second: in the whole of its training, with validation and checkpoints.
@@ -36,6 +37,7 @@ class ComparedSegmenter:
     head: str
     dataset: str
     size: str
+    classes: int
     val_miou: float | None
     scored_miou: float | None
     scored_miou_19: float | None

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from segspade_core.labels import NUM_IDS, NUM_TRAIN_IDS, VOID_IDS, ids_to_train_ids, void_mask
+from segspade_core.labels import IGNORE_ID, NUM_IDS, NUM_TRAIN_IDS, VOID_IDS, ids_to_train_ids, void_mask
 from segspade_core.metrics.calibration import ReliabilityHistogram, reliability_of_bytes
 from segspade_core.metrics.class_boundaries import BoundaryCounts, boundary_counts
 from segspade_core.metrics.class_sets import ClassSet
@@ -28,14 +28,15 @@ class MapCounts:
         boundaries: those of each class, in both views; they do not follow from one another, as two labels
             that the official score leaves out have no boundary between them there.
         instances: how much of the true objects was found; None where objects are not told apart.
-        reliability: of the predictions at pixels that are not void; None where their confidence is not known.
+        reliability: of the predictions, in both views, at pixels whose true class is in it; None where their
+            confidence is not known. A segmenter of the 19 classes alone can be right in these alone.
     """
 
     size: tuple[int, int]
     confusion: Counts
     boundaries: Mapping[ClassSet, BoundaryCounts]
     instances: InstanceRecalls | None = None
-    reliability: ReliabilityHistogram | None = None
+    reliability: Mapping[ClassSet, ReliabilityHistogram] | None = None
 
     def __add__(self, other: MapCounts) -> MapCounts:
         """The sum.
@@ -50,9 +51,21 @@ class MapCounts:
             self.size,
             self.confusion + other.confusion,
             {name: counts + other.boundaries[name] for name, counts in self.boundaries.items()},
-            _sum(self.instances, other.instances, "instances"),
-            _sum(self.reliability, other.reliability, "confidences"),
+            self._instances_with(other),
+            self._reliability_with(other),
         )
+
+    def _instances_with(self, other: MapCounts) -> InstanceRecalls | None:
+        if self.instances is not None and other.instances is not None:
+            return self.instances + other.instances
+        _check_neither(self.instances, other.instances, "instances")
+        return None
+
+    def _reliability_with(self, other: MapCounts) -> dict[ClassSet, ReliabilityHistogram] | None:
+        if self.reliability is not None and other.reliability is not None:
+            return {name: counts + other.reliability[name] for name, counts in self.reliability.items()}
+        _check_neither(self.reliability, other.reliability, "confidences")
+        return None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it: lists of whole numbers, and of the confusion matrix only what is not 0."""
@@ -61,7 +74,9 @@ class MapCounts:
             "cells": [[*at, int(self.confusion[*at])] for at in np.argwhere(self.confusion).tolist()],
             "boundaries": {name: _lists(counts) for name, counts in self.boundaries.items()},
             "instances": None if self.instances is None else _lists(self.instances),
-            "reliability": None if self.reliability is None else _lists(self.reliability),
+            "reliability": None
+            if self.reliability is None
+            else {name: _lists(counts) for name, counts in self.reliability.items()},
         }
 
     @classmethod
@@ -76,7 +91,9 @@ class MapCounts:
             confusion,
             {name: BoundaryCounts(**_arrays(lists)) for name, lists in content["boundaries"].items()},
             None if instances is None else InstanceRecalls(**_arrays(instances)),
-            None if reliability is None else ReliabilityHistogram(**_arrays(reliability)),
+            None
+            if reliability is None
+            else {name: ReliabilityHistogram(**_arrays(lists)) for name, lists in reliability.items()},
         )
 
 
@@ -101,25 +118,33 @@ def count_maps(
         ValueError: shapes differ.
     """
     height, width = target.shape
-    known = ~void_mask(target)
+    official = ids_to_train_ids(target)
+    known_in: dict[ClassSet, npt.NDArray[np.bool_]] = {
+        "ids": ~void_mask(target),
+        "train_ids": official != IGNORE_ID,
+    }
     return MapCounts(
         (height, width),
         confusion_of_ids(target, predicted),
         {
             "ids": boundary_counts(target, predicted, NUM_IDS, boundary_tolerance, void=VOID_IDS),
             "train_ids": boundary_counts(
-                ids_to_train_ids(target), ids_to_train_ids(predicted), NUM_TRAIN_IDS, boundary_tolerance
+                official, ids_to_train_ids(predicted), NUM_TRAIN_IDS, boundary_tolerance
             ),
         },
         None if instance_ids is None else instance_recalls(instance_ids, predicted),
-        None if confidence is None else reliability_of_bytes(confidence[known], (target == predicted)[known]),
+        None
+        if confidence is None
+        else {
+            name: reliability_of_bytes(confidence[known], (target == predicted)[known])
+            for name, known in known_in.items()
+        },
     )
 
 
-def _sum(one: Any, other: Any, what: str) -> Any:
-    if (one is None) != (other is None):
+def _check_neither(one: object | None, other: object | None, what: str) -> None:
+    if one is not None or other is not None:
         raise ValueError(f"counts with {what} and counts without do not add")
-    return None if one is None else one + other
 
 
 def _lists(counts: Any) -> dict[str, list[int]]:

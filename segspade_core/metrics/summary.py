@@ -86,7 +86,7 @@ def summarise(tally: Tally, boundary_tolerance: float = 0.0075, resolution: Reso
             **{name: _in_short(counts, name) for name in CLASS_SETS},
             **_edges(comparison, own),
             **_instances(counts),
-            **_calibration(counts.reliability),
+            **_calibrations(counts),
         }
         for name in CLASS_SETS:
             where = {"split": split, "comparison": comparison, "class_set": name}
@@ -151,9 +151,14 @@ def _instances(counts: MapCounts) -> dict[str, Any]:
     }
 
 
-def _calibration(reliability: ReliabilityHistogram | None) -> dict[str, Any]:
-    if reliability is None:
+def _calibrations(counts: MapCounts) -> dict[str, Any]:
+    """In both views, where confidences are known."""
+    if counts.reliability is None:
         return {}
+    return {"calibration": {name: _calibration(each) for name, each in counts.reliability.items()}}
+
+
+def _calibration(reliability: ReliabilityHistogram) -> dict[str, Any]:
     bins = zip(
         reliability.count.tolist(),
         reliability.mean_confidence.tolist(),
@@ -161,12 +166,10 @@ def _calibration(reliability: ReliabilityHistogram | None) -> dict[str, Any]:
         strict=True,
     )
     return {
-        "calibration": {
-            "ece": known(expected_calibration_error(reliability)),
-            "mce": known(maximum_calibration_error(reliability)),
-            "bins": [
-                {"pixels": count, "confidence": known(confidence), "accuracy": known(accuracy)}
-                for count, confidence, accuracy in bins
-            ],
-        }
+        "ece": known(expected_calibration_error(reliability)),
+        "mce": known(maximum_calibration_error(reliability)),
+        "bins": [
+            {"pixels": count, "confidence": known(confidence), "accuracy": known(accuracy)}
+            for count, confidence, accuracy in bins
+        ],
     }

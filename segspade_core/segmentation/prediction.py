@@ -83,9 +83,8 @@ def _predict_one(
 
     def fill(rows: slice, scores: Tensor, are_logits: bool) -> None:
         """(1, C, rows, W) scores → those rows of the maps."""
-        label_ids[rows] = (
-            choose(scores, model.label_space)[0].cpu().numpy()
-        )  # void is out of the way from here on
+        chosen = choose(scores, model.label_space)  # void is out of the way from here on
+        label_ids[rows] = chosen[0].cpu().numpy()
         if confidence is not None:
             confidence[rows] = confidence_of(scores, are_logits)[0].cpu().numpy()
 

@@ -138,7 +138,7 @@ def test_confidence_and_resolution_reach_the_scores(made: Path, tmp_path: Path) 
     assert summary["resolution"] == "network"
     of_val = summary["splits"]["val"]
     pixels = [of_val["segmenter"]["ids"]["pixels"]]
-    assert [sum(each["pixels"] for each in of_val["segmenter"]["calibration"]["bins"])] == pixels
+    assert [sum(each["pixels"] for each in of_val["segmenter"]["calibration"]["ids"]["bins"])] == pixels
     assert "calibration" not in of_val["cycle"]
     assert of_val["segmenter"]["instances"]["count"] > 0
 

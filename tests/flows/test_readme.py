@@ -106,7 +106,7 @@ def test_how_good_a_segmenter_is(typed: CliRunner, tmp_path: Path) -> None:
     ]
     scores = store.resolve(printed[0].strip().splitlines()[-1])
     summary = json.loads((store.path(scores) / "scores.json").read_bytes())
-    assert summary["splits"]["val"]["segmenter"]["calibration"]["ece"] >= 0
+    assert summary["splits"]["val"]["segmenter"]["calibration"]["ids"]["ece"] >= 0
     assert key in printed[1]
     assert (tmp_path / "compare.svg").read_text().startswith("<svg")
     assert "wrote 2 label maps of val" in printed[2]

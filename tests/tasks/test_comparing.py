@@ -58,7 +58,8 @@ class Small(nn.Conv2d):
 
     def __init__(self, head: str) -> None:
         super().__init__(3, 12, 3, padding=1)
-        self.encoder_name, self.head_name = "resnet18", head
+        self.encoder_name, self.head_name, self.num_classes = "resnet18", head, 12
+        self.label_space = "ids"
 
 
 @pytest.fixture
@@ -99,6 +100,7 @@ def test_what_stands_in_artifacts_is_looked_up(
     assert (first.val_miou, first.scored_miou, first.scored_miou_19) == (0.4, 0.5, 0.25)
     assert (second.val_miou, second.scored_miou, second.training_images_per_second) == (None, None, None)
     assert first.training_images_per_second == 4 * 6 / 12
+    assert first.classes == 12
     assert (first.size, first.dataset) == ("16x32", dataset.key)
     assert (first.parameters, first.macs) == (12 * 3 * 9 + 12, 16 * 32 * 12 * 3 * 9)
     assert found.device == "cpu"

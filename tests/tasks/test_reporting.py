@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from segspade_core.config import ReportConfig, ScoreConfig
+from segspade_core.errors import InputError
 from storage.refs import ArtifactRef
 from storage.store import Store
 from storage.tables import write_table
@@ -78,6 +79,15 @@ def test_page_names_every_artifact_and_what_a_reader_must_know(hand_made: Any, s
 def test_the_same_artifacts_give_the_same_bytes(hand_made: Any, scores: ArtifactRef) -> None:
     plan = plan_report(hand_made.workspace, scores, ReportConfig())
     assert write(plan) == write(plan)
+
+
+def test_scores_of_an_older_version_are_refused(
+    hand_made: Any, scores: ArtifactRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault: a report that ends in a traceback, for want of a table that scores did not have then."""
+    monkeypatch.setattr("tasks.scoring.REVISION", 99)
+    with pytest.raises(InputError, match=rf"^{scores} were made by an older SegSPADE and lack what a report"):
+        plan_report(hand_made.workspace, scores, ReportConfig())
 
 
 def test_the_key_knows_the_config(hand_made: Any, scores: ArtifactRef) -> None:

@@ -52,6 +52,7 @@ def test_confidence_is_kept_beside_the_maps_it_is_of(
     """Fault: confidences of another shard, kept unasked, or not among what is committed."""
     torch.manual_seed(0)
     model: Any = nn.Conv2d(3, 12, 3, padding=1)
+    model.label_space = "ids"
     monkeypatch.setattr("tasks.segmenting.segmenter_of", lambda *_: (model, torch.device("cpu")))
     images = photographs(1, 18)
     dataset = commit(workspace, "dataset", splits={"val": {"image": images}})

@@ -177,13 +177,14 @@ def test_all_scores_stand_in_the_row_of_their_comparison(html: str) -> None:
     further = html[html.index('aria-label="Objects, confidence') :]
     first = further[further.index("<tbody>") :]
     cells = re.findall(r'<td class="n[^"]*">(.*?)</td>', first[: first.index("</tr>")])
-    assert cells == ["1", "25.0%", "100.0%", "14.1%", "–", "–"]
+    assert cells == ["1", "25.0%", "100.0%", "14.1%", "14.1%", "–", "–"]
 
 
 def test_reliability_is_drawn_where_confidence_is_known(html: str) -> None:
-    """Catches a plot of the wrong comparison: two splits, of the segmenter alone."""
-    assert html.count("expected calibration error 14.1%") == 2
-    assert html.count('aria-label="Reliability: Segmenter on photographs, val"') == 2
+    """Catches a plot of the wrong comparison: two splits and two views, of the segmenter alone."""
+    assert html.count("expected calibration error 14.1%") == 4
+    for view in ("label ids", "the 19 official classes"):
+        assert html.count(f'aria-label="Reliability over {view}: Segmenter on photographs, val"') == 1
 
 
 def test_categories_of_both_views_stand_side_by_side(html: str) -> None:

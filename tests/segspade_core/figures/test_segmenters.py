@@ -15,6 +15,7 @@ ONE = ComparedSegmenter(
     head="unet",
     dataset="d",
     size="192x384",
+    classes=34,
     val_miou=0.2,
     scored_miou=0.5,
     scored_miou_19=0.6,

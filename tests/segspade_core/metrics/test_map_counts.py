@@ -53,11 +53,12 @@ def test_each_number_is_that_of_its_own_function() -> None:
     assert counts.instances is not None
     wanted = instance_recalls(instance_ids, predicted)
     np.testing.assert_array_equal(counts.instances.found, wanted.found)
-    known = ~np.isin(target, [*VOID_IDS, 255])
-    told = reliability(confidence[known] / 255, (predicted == target)[known])
     assert counts.reliability is not None
-    np.testing.assert_array_equal(counts.reliability.count, told.count)
-    np.testing.assert_array_equal(counts.reliability.correct, told.correct)
+    for view, unknown in (("ids", [*VOID_IDS, 255]), ("train_ids", [0, 5, 9, 255])):
+        known = ~np.isin(target, unknown)
+        told = reliability(confidence[known] / 255, (predicted == target)[known])
+        np.testing.assert_array_equal(counts.reliability[view].count, told.count)  # type: ignore[index]
+        np.testing.assert_array_equal(counts.reliability[view].correct, told.correct)  # type: ignore[index]
 
 
 def test_counts_add_and_come_back_from_json() -> None:
@@ -69,11 +70,13 @@ def test_counts_add_and_come_back_from_json() -> None:
     assert total.instances is not None
     assert total.reliability is not None
     parts = [count(1).to_dict(), count(2).to_dict()]
-    for field in ("instances", "reliability"):
-        for name, values in total.to_dict()[field].items():
-            assert values == np.sum([part[field][name] for part in parts], axis=0).tolist(), (field, name)
-    for name, values in total.to_dict()["boundaries"]["train_ids"].items():
-        assert values == np.sum([part["boundaries"]["train_ids"][name] for part in parts], axis=0).tolist()
+    for name, values in total.to_dict()["instances"].items():
+        assert values == np.sum([part["instances"][name] for part in parts], axis=0).tolist(), name
+    for field in ("boundaries", "reliability"):
+        for view, found in total.to_dict()[field].items():
+            for name, values in found.items():
+                wanted = np.sum([part[field][view][name] for part in parts], axis=0).tolist()
+                assert values == wanted, (field, view, name)
     np.testing.assert_array_equal(back.confusion, count(1).confusion + count(2).confusion)
 
 
