@@ -51,7 +51,12 @@ StageSetOption = Annotated[
 
 Model = TypeVar("Model", bound=BaseModel)
 OPTIONS = "options"  # where settings came from that were not written down anywhere
-_TAGS = ("path", "minicity", "train", "import", "patch", "unet", "encoder")
+# how pydantic names the kind of a setting among its parents, where a person wrote none
+_TAGS = (
+    *("path", "minicity", "train", "import", "patch", "unet", "encoder"),
+    *("adam", "adamw", "sgd", "constant", "poly", "cosine", "one_cycle"),
+    *("cross_entropy", "focal", "ohem", "dice", "lovasz"),
+)
 
 
 def load_run_config(path: Path, settings: Sequence[str]) -> RunConfig:

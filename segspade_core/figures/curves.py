@@ -11,7 +11,7 @@ import pandas as pd
 
 from segspade_core.figures import svg
 
-_NOT_LOSSES = {"step", "epoch", "steps", "epochs", "lr", "lr_generator", "lr_discriminator"}
+_NOT_LOSSES = {"step", "epoch", "steps", "epochs", "lr", "lr_generator", "lr_discriminator", "grad_norm"}
 _WIDTH, _HEIGHT = 640, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 30, 40
 _MOST_POINTS = 400

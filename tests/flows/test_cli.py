@@ -78,6 +78,14 @@ def error_of(*arguments: str | Path) -> tuple[int, str]:
             "--set: epoch: there is no such setting",
         ),
         (("train-segmenter", "abcd", "--set", "epochs", "-w", "."), "--set epochs: not KEY=VALUE, such as"),
+        (
+            ("train-segmenter", "abcd", "--set", "optimiser.lr=0", "-w", "."),
+            "error: --set: optimiser.lr: Input should be greater than 0",
+        ),
+        (
+            ("train-segmenter", "abcd", "--set", "loss=[{kind: focal, gamma: 20}]", "-w", "."),
+            "error: --set: loss.0.gamma: Input should be less than or equal to 10",
+        ),
         (("ingest", ".", "--layout", "kitti", "--size", "32x64"), "--layout: Input should be"),
         (
             ("train-generator", "abcd", "--set", "conditions=city", "-w", "."),
