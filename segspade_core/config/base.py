@@ -17,6 +17,15 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _any_of(schema: dict[str, Any]) -> None:
+    schema["anyOf"] = schema.pop("oneOf")
+
+
+# For unions of configs. As a JSON schema, which Prefect holds parameters against, 'one of' would refuse what
+# leaves `kind` out and so fits several; and Prefect's form has fields for 'any of' alone.
+BY_KIND = Field(discriminator="kind", json_schema_extra=_any_of)
+
+
 def _parse_size(value: Any) -> Any:
     if isinstance(value, str):
         match = re.fullmatch(r"\s*(\d+)\s*[xX×]\s*(\d+)\s*", value)

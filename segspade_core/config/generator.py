@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
-from segspade_core.config.base import Frozen, ImageSize
+from segspade_core.config.base import BY_KIND, Frozen, ImageSize
 
 
 class GeneratorArchitecture(Frozen):
@@ -70,7 +70,7 @@ def _patches_unless_said(value: Any) -> Any:
 
 DiscriminatorArchitecture = Annotated[
     PatchArchitecture | UNetArchitecture | EncoderArchitecture,
-    Field(discriminator="kind"),
+    BY_KIND,
     BeforeValidator(_patches_unless_said),
 ]
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from segspade_core.config.base import Frozen
+from segspade_core.config.base import BY_KIND, Frozen
 
 ClassWeighting = Literal["none", "inverse_frequency", "effective_number"]
 
@@ -94,9 +94,7 @@ class LovaszConfig(_Term):
     )
 
 
-LossConfig = Annotated[
-    CrossEntropyConfig | FocalConfig | OhemConfig | DiceConfig | LovaszConfig, Field(discriminator="kind")
-]
+LossConfig = Annotated[CrossEntropyConfig | FocalConfig | OhemConfig | DiceConfig | LovaszConfig, BY_KIND]
 
 
 def _each_once(losses: tuple[LossConfig, ...]) -> tuple[LossConfig, ...]:

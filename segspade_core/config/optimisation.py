@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from segspade_core.config.base import Frozen
+from segspade_core.config.base import BY_KIND, Frozen
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
@@ -98,9 +98,7 @@ def _kind_unless_said(kind: str) -> BeforeValidator:
     return BeforeValidator(add)
 
 
-OptimiserConfig = Annotated[
-    AdamConfig | AdamWConfig | SGDConfig, Field(discriminator="kind"), _kind_unless_said("adam")
-]
+OptimiserConfig = Annotated[AdamConfig | AdamWConfig | SGDConfig, BY_KIND, _kind_unless_said("adam")]
 
 
 class _Schedule(Frozen):
@@ -164,7 +162,7 @@ class OneCycleSchedule(_Schedule):
 
 ScheduleConfig = Annotated[
     ConstantSchedule | PolySchedule | CosineSchedule | OneCycleSchedule,
-    Field(discriminator="kind"),
+    BY_KIND,
     _kind_unless_said("constant"),
 ]
 

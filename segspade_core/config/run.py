@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from segspade_core.config.base import Frozen, Split
+from segspade_core.config.base import BY_KIND, Frozen, Split
 from segspade_core.config.data import IngestConfig, MinicitySource, PathSource
 from segspade_core.config.generator import GeneratorConfig, GeneratorImportConfig
 from segspade_core.config.retrain import RetrainConfig
@@ -66,10 +66,10 @@ class RunConfig(Frozen):
     """One whole journey: photographs → labels → photographs → labels."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="aliases and reports are named after it")
-    source: Annotated[MinicitySource | PathSource, Field(discriminator="kind")]
+    source: Annotated[MinicitySource | PathSource, BY_KIND]
     ingest: IngestConfig
     segmenter: SegmenterConfig = SegmenterConfig()
-    generator: Annotated[GeneratorConfig | GeneratorImportConfig, Field(discriminator="kind")]
+    generator: Annotated[GeneratorConfig | GeneratorImportConfig, BY_KIND]
     evaluate: EvaluateConfig = EvaluateConfig()
     score_boundary_tolerance: float = Field(0.0075, gt=0, lt=1)
     score_resolution: Resolution = "label"
