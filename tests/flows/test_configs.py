@@ -25,7 +25,7 @@ PREFECT = CONFIGS.parent / "prefect.yaml"
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_what_a_run_takes_prefect_takes_too(path: Path) -> None:
-    """Fault: a run asked for by API or form is refused (409), as a setting without its `kind` fits several."""
+    """Fault: a run asked for in the UI is refused (409), as a setting without its `kind` fits several."""
     schema = RunConfig.model_json_schema()
     run = yaml.safe_load(path.read_text())
     run["segmenter"] |= {"optimiser": {"lr": 1e-3}, "schedule": {"warmup_steps": 2}}
