@@ -24,6 +24,7 @@ from segspade_core.config import (
     RuntimeConfig,
     SegmenterConfig,
 )
+from segspade_core.config.optimisation import SGDConfig
 from segspade_core.errors import InputError
 from segspade_core.training.checkpoint import read_metadata, unpack_state
 from segspade_core.training.sampling import batch_indices
@@ -45,8 +46,11 @@ CONFIG = GeneratorConfig(
     epochs=4,
     batch=2,
 )
-# with dropout, and steps that are over soon
-SEGMENTER = SegmenterConfig(encoder="tu-lcnet_035", head="fpn", weights="none", epochs=20, batch=2)
+# small checkpoints, and no library that takes seconds to import
+SEGMENTER = SegmenterConfig(
+    encoder="resnet18", weights="none", label_space="train_ids", num_classes=19, epochs=5, batch=2,
+    optimiser=SGDConfig(momentum=0.0),
+)  # fmt: skip
 RUNTIME = RuntimeConfig(device="cpu", processes=2, threads=1, checkpoint_every_steps=1)
 MESSAGE = '{"what": "failure", "kind": "InputError", "message": "frame 3 is damaged"}'
 
