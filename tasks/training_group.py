@@ -66,8 +66,6 @@ def training_group(plan: Plan, command: Sequence[str]) -> Iterator[torch.device]
 
 
 def _processes(plan: Plan) -> int:
-    if plan.kind != "generator":
-        return 1
     devices = torch.cuda.device_count() if pick_device(plan.runtime.device).type == "cuda" else 1
     return plan.runtime.processes or devices
 

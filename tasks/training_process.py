@@ -22,7 +22,7 @@ import torch
 from segspade_core.config import GeneratorConfig, SegmenterConfig
 from segspade_core.errors import InputError, TrainingDiverged
 from segspade_core.figures.panels import sample_panel
-from segspade_core.training.distributed import is_first
+from segspade_core.training.distributed import is_first, processes
 from segspade_core.training.events import EpochEvent, History, StepEvent, TrainingStopped
 from storage.arrays import SplitArray, open_split
 from storage.checkpoints import FolderCheckpoints
@@ -91,12 +91,13 @@ def _train(plan: Plan, device: torch.device, should_stop: Callable[[], bool]) ->
             train["label_ids"],
             val.get("image"),
             val.get("label_ids"),
-            workers=plan.runtime.workers or min(os.cpu_count() or 1, _MOST_BATCH_THREADS),
+            workers=plan.runtime.workers or _batch_threads(),
             **common,
         )
-        put_bytes(plan.staging / "model.safetensors", result.best)
-        put_bytes(plan.staging / "last.safetensors", result.last)
         history = result.history
+        if is_first():
+            put_bytes(plan.staging / "model.safetensors", result.best)
+            put_bytes(plan.staging / "last.safetensors", result.last)
     else:
         from segspade_core.spade import train_generator
 
@@ -119,6 +120,12 @@ def _train(plan: Plan, device: torch.device, should_stop: Callable[[], bool]) ->
         _write_history(plan.staging, history)
     metrics = {name: value for name, value in history.epochs[-1].items() if math.isfinite(value)}
     return {"counts": counts, "metrics": metrics, "device": device_name(plan.runtime)}
+
+
+def _batch_threads() -> int:
+    """As many as there are cores for this process, within reason."""
+    cores = (os.cpu_count() or 1) // processes()
+    return max(1, min(cores, _MOST_BATCH_THREADS))
 
 
 def _validation(plan: Plan) -> Mapping[str, SplitArray]:

@@ -33,15 +33,17 @@ class RuntimeConfig(Frozen):
     """How to run. None of it enters an artifact key: results are the same up to rounding.
 
     Other `threads`, `processes` or devices sum in another order, which can move a pixel that stands between
-    two labels. Where bytes are to be equal, let these be equal too.
+    two labels. Where bytes are to be equal, let these be equal too. Several `processes` draw dropout each
+    for itself, and have losses that are no mean over pixels (class weights, hard pixels, Dice, Lovász) for
+    each share of a batch.
     """
 
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     workers: int = Field(
         0,
         ge=0,
-        description="tasks at a time, and threads that make batches for a segmenter to learn from; 0 = as "
-        "many as there are cores, of threads for batches at most 4",
+        description="tasks at a time, and threads in which each process makes batches for a segmenter to "
+        "learn from; 0 = as many as there are cores, of threads for batches its share of them and at most 4",
     )
     threads: int = Field(0, ge=0, description="threads of torch on the CPU; 0 = torch's own choice")
     runner: Literal["threads", "dask"] = "threads"
@@ -58,7 +60,10 @@ class RuntimeConfig(Frozen):
         "predicts: 'auto' is 'gpu' on a GPU and none on the CPU; 'none', or a name",
     )
     processes: int = Field(
-        1, ge=0, description="that train a generator together, sums in another order; 0 = one per CUDA device"
+        1,
+        ge=0,
+        description="that train a segmenter or generator together, sums in another order; 0 = one per CUDA "
+        "device",
     )
 
 

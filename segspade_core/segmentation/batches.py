@@ -16,6 +16,7 @@ from segspade_core.labels import IGNORE_ID
 from segspade_core.segmentation.augment import apply_colours, augment
 from segspade_core.segmentation.class_weights import count_pixels
 from segspade_core.segmentation.label_space import LabelSpace, targets_of
+from segspade_core.training.distributed import processes, rank
 from segspade_core.training.sampling import batch_indices, sample_rng, steps_per_epoch
 
 
@@ -121,13 +122,17 @@ class LabelledImages:
         return tuple(self.batch(config, epoch, step) for step in range(first, stop))
 
     def batch(self, config: SegmenterConfig, epoch: int, step: int) -> Batch:
-        """Batch `step` of `epoch`, both from 0: a function of config and position alone.
+        """This process's share of batch `step` of `epoch`, both from 0: a function of position alone.
+
+        Of a last batch, the first processes may have one sample more than the others: none is left out or
+        counted twice, but where there are fewer samples than processes.
 
         Raises:
             InputError: as `sample`.
         """
         samples = []
-        for index in batch_indices(len(self), config.batch, config.seed, epoch, step).tolist():
+        indices = batch_indices(len(self), config.batch, config.seed, epoch, step, at_least=processes())
+        for index in np.array_split(indices, processes())[rank()].tolist():
             random = sample_rng(config.seed, epoch, index)
             samples.append(augment(*self.sample(index), config.augment, random))
         return Batch(

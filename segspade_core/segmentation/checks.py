@@ -6,12 +6,17 @@ from segspade_core.config import SegmenterConfig
 from segspade_core.errors import InputError
 from segspade_core.segmentation.batches import LabelledImages
 from segspade_core.segmentation.heads import POOLING_HEADS
+from segspade_core.training.distributed import check_shares
 from segspade_core.training.early_stopping import NOTHING_TO_WATCH
 
 
 def check_training(config: SegmenterConfig, train: LabelledImages, val: LabelledImages | None) -> None:
-    """Raise InputError unless the arrays fit each other and `config`, as far as can be told at once."""
+    """Raise InputError unless the arrays fit each other and `config`, as far as can be told at once.
+
+    So where the batch cannot be shared alike by the processes that there are.
+    """
     train.check()
+    check_shares(config.batch)
     _check_statistics(config, train)
     if val is not None:
         val.check()

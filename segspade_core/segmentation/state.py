@@ -20,11 +20,14 @@ from segspade_core.training.checkpoint import (
     rng_states,
     unpack_state,
 )
+from segspade_core.training.distributed import join_batch_norms
 from segspade_core.training.events import History
 
 
 class TrainingState:
     """The state after `taken` steps; `pack` and `restore` carry it over a crash, bit for bit.
+
+    It is the same in all processes that train together, and any number of them may go on from it.
 
     Attributes:
         average: of the weights so far, where the config asks for one.
@@ -35,6 +38,7 @@ class TrainingState:
         torch.manual_seed(config.seed)
         self.config, self.device = config, device
         self.model = Segmenter(config.encoder, config.num_classes, config.head, config.label_space)
+        join_batch_norms(self.model)
         # channels last: what tensor cores want, and no slower on a CPU
         self.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = None if config.average is None else average_of(self.model)

@@ -1,4 +1,7 @@
-"""One update of a segmenter, from one batch or several: scores, loss, gradient, optimiser."""
+"""One update of a segmenter, from one batch or several: scores, loss, gradient, optimiser.
+
+Of several processes each takes its share of every batch, and all take the same step.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,9 @@ from segspade_core.segmentation.parameter_groups import freeze
 from segspade_core.segmentation.state import TrainingState
 from segspade_core.training.compiling import compiled, telling_compiler
 from segspade_core.training.device import autocast
+from segspade_core.training.distributed import processes, rank, sum_gradients, summed_numbers
 from segspade_core.training.divergence import Place, check_gradient, check_losses, remedy_of
+from segspade_core.training.sampling import process_seed
 
 RATES = "optimiser.lr"
 
@@ -40,11 +45,15 @@ class Updates:
         self._loss: SegmentationLoss = build_loss(config.loss, state.class_counts, state.device)
 
     def take(self, batches: Sequence[Batch], place: Place) -> dict[str, float]:
-        """Update the network once, from all batches as if they were one.
+        """Update the network once, from all batches of all processes as if they were one.
 
-        Each batch counts by its known pixels, so that plain cross-entropy and focal loss are the mean over
-        those of all batches. What is no such mean (class weights, the hardest pixels, the overlaps of Dice
-        and Lovász) is that of each batch, averaged so; and batch norm sees each batch by itself.
+        Each batch, and of several processes each share of it, counts by its known pixels, so that plain
+        cross-entropy and focal loss are the mean over those of all. What is no such mean (class weights, the
+        hardest pixels, the overlaps of Dice and Lovász) is that of each batch or share, averaged so. Batch
+        norm sees each batch by itself, and of that the shares of all processes.
+
+        What the network draws, such as dropout, several processes draw each for itself, from a seed that
+        depends on position and process alone: so they need no random states to go on from.
 
         Returns:
             What is recorded of the step: 'loss', its terms where there are several, and 'grad_norm', the
@@ -58,14 +67,19 @@ class Updates:
         model.train()
         freeze(model, place.epoch, state.config.optimiser)
         state.optimiser.zero_grad(set_to_none=True)
+        if processes() > 1:
+            torch.manual_seed(process_seed(state.config.seed, state.taken, rank()))
         record: dict[str, float] = {}
-        for batch, share in zip(batches, _shares(batches), strict=True):
+        for batch, share in zip(batches, _shares(batches, state.device), strict=True):
             with telling_compiler("segmenter.compile"):
                 terms = self._terms(batch)
-                values = {name: term.item() for name, term in terms.items()}
+                own = [share * term.item() for term in terms.values()]
+                # of all processes, so that all of them see the same NaN
+                values = dict(zip(terms, summed_numbers(own, state.device), strict=True))
                 check_losses(values, place, self.remedy)
                 (share * terms["loss"]).backward()
-            record = {name: record.get(name, 0.0) + share * value for name, value in values.items()}
+            record = {name: record.get(name, 0.0) + value for name, value in values.items()}
+        sum_gradients(model.parameters())
         if state.config.optimiser.clip_norm is not None:
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), state.config.optimiser.clip_norm)
             record["grad_norm"] = norm.item()
@@ -84,8 +98,10 @@ class Updates:
         return self._loss(self.state.model.to_full_size(scores, *targets.shape[-2:]), targets)
 
 
-def _shares(batches: Sequence[Batch]) -> list[float]:
-    """What part of the known pixels of all batches is in each; 0 where there is none in any."""
-    known = [batch.known for batch in batches] if len(batches) > 1 else [1]
-    total = max(sum(known), 1)
-    return [pixels / total for pixels in known]
+def _shares(batches: Sequence[Batch], device: torch.device) -> list[float]:
+    """What part of the known pixels of all batches of all processes is in each; 0 where none is in any."""
+    if len(batches) == processes() == 1:
+        return [1.0]
+    known = [batch.known for batch in batches]
+    (total,) = summed_numbers([sum(known)], device)
+    return [pixels / max(total, 1) for pixels in known]

@@ -1,4 +1,7 @@
-"""The training loop of the segmenter; it stops when asked and goes on as if it had never stopped."""
+"""The training loop of the segmenter; it stops when asked and goes on as if it had never stopped.
+
+Under torch.distributed every process takes its share of each batch.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ from segspade_core.segmentation.step import RATES, Updates
 from segspade_core.segmentation.validate import validate
 from segspade_core.segmentation.weights import pack_segmenter
 from segspade_core.training.checkpoint import CHECKPOINT, CheckpointStore, read_metadata
+from segspade_core.training.distributed import agree, is_first
 from segspade_core.training.divergence import Place, check_losses, check_weights, remedy_of
 from segspade_core.training.early_stopping import has_stalled
 from segspade_core.training.events import EpochEvent, EventSink, History, StepEvent, TrainingStopped
@@ -66,20 +70,24 @@ def train_segmenter(
         val_label_ids: (M, h, w) uint8.
         checkpoints: keeps 'last', saved at the end of every epoch, every `checkpoint_every_steps` steps, and
             when training is asked to stop; and 'best', the weights with the highest val_miou so far. How
-            often never changes the result.
+            often never changes the result. All processes load, the first alone saves.
         workers: threads that make batches while the network learns; no result depends on how many.
+        on_event: told by the first process alone.
         should_stop: asked after every step.
 
     Returns:
-        The same bytes on the CPU however often training was stopped or killed. `history.steps` has the loss
-        of every step, its terms where there are several, and the length of the gradient where it is limited;
-        `history.epochs` their means, the learning rate at the end, and val_loss (plain cross-entropy, so that
-        losses can be compared), val_miou and val_pixel_accuracy where there is a val split. With
-        `config.early_stopping` it may end before the last epoch.
+        The same bytes on the CPU however often training was stopped or killed; with another number of
+        processes, from the start or from a checkpoint on, the same up to rounding, but for dropout and for
+        losses that are no mean over pixels. `history.steps` has the loss of every step, its terms where there
+        are several, and the length of the gradient where it is limited; `history.epochs` their means, the
+        learning rate at the end, and val_loss (plain cross-entropy, so that losses can be compared), val_miou
+        and val_pixel_accuracy where there is a val split. With `config.early_stopping` it may end before the
+        last epoch.
 
     Raises:
         InputError: the arrays do not fit each other, or hold an id that is neither class nor void; early
-            stopping is asked for without a val split; the warm-up is as long as the training.
+            stopping is asked for without a val split; the warm-up is as long as the training; the processes
+            cannot share the batch alike, or a batch norm of the encoder at all.
         WeightsError: `config.weights` cannot be had or do not fit.
         OutOfMemory: a step or a validation found no room; the message says what to lower.
         TrainingStopped: `should_stop` said so; the state is saved.
@@ -117,7 +125,8 @@ def train_segmenter(
             with telling_room(place, device):
                 losses = updates.take(batches, place)
             state.history.steps.append({"epoch": epoch + 1, "step": step + 1, **losses})
-            on_event(StepEvent(epoch + 1, config.epochs, step + 1, steps, losses))
+            if is_first():
+                on_event(StepEvent(epoch + 1, config.epochs, step + 1, steps, losses))
             epoch_ends = step + 1 == steps
             if epoch_ends:
                 values = {**state.history.step_means(steps), "lr": lr}
@@ -128,13 +137,17 @@ def train_segmenter(
                 state.history.epochs.append({"epoch": epoch + 1, **values})
                 if values.get("val_miou", -math.inf) > best_miou:
                     best_miou = values["val_miou"]
-                    checkpoints.save(BEST, _pack(state))
-                on_event(EpochEvent(epoch + 1, config.epochs, values))
+                    if is_first():
+                        checkpoints.save(BEST, _pack(state))
+                if is_first():
+                    on_event(EpochEvent(epoch + 1, config.epochs, values))
             ended = state.taken == total or (epoch_ends and _has_stalled(state))
-            stopping = should_stop()
+            # the others wait here for the first: nobody looks for 'best' before it is saved
+            stopping = agree(should_stop())
             if epoch_ends or stopping or state.taken % checkpoint_every_steps == 0:
                 _check_weights(state, place)
-                checkpoints.save(CHECKPOINT, state.pack())
+                if is_first():
+                    checkpoints.save(CHECKPOINT, state.pack())
                 good = state.taken
             if ended:
                 break

@@ -12,10 +12,13 @@ from segspade_core.segmentation.label_space import LabelSpace, unpredicted
 from segspade_core.segmentation.loss import cross_entropy
 from segspade_core.segmentation.model import Segmenter
 from segspade_core.segmentation.prediction import choose_classes, score
+from segspade_core.training.distributed import processes, rank, summed, summed_numbers
 
 
 def validate(model: Segmenter, data: LabelledImages, device: torch.device) -> dict[str, float]:
     """Score the model in evaluation mode, in float32 and one photograph at a time, as `predict` does.
+
+    Several processes share the photographs, and all of them return the scores of all.
 
     Returns:
         val_loss, the mean over all pixels that are not void; val_miou and val_pixel_accuracy in [0, 1], over
@@ -27,12 +30,14 @@ def validate(model: Segmenter, data: LabelledImages, device: torch.device) -> di
     model.eval()
     confusion = np.zeros((model.num_classes, model.num_classes), np.int64)
     loss = 0.0
-    for index in range(len(data)):
+    for index in range(rank(), len(data), processes()):
         image, targets = data.sample(index)
         logits = score(model, image, device)
-        summed, chosen = _loss_and_choice(logits, targets, model.label_space, device)
-        loss += summed
+        total, chosen = _loss_and_choice(logits, targets, model.label_space, device)
+        loss += total
         confusion += confusion_matrix(targets, chosen, model.num_classes, void=unpredicted(model.label_space))
+    (loss,) = summed_numbers([loss], device)
+    confusion = summed(torch.from_numpy(confusion).to(device)).cpu().numpy()
     pixels = int(confusion.sum())
     if not pixels:
         raise InputError(f"{data.split} split: every pixel is void, so no epoch can be told from another")

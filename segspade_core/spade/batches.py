@@ -19,7 +19,7 @@ from segspade_core.spade.semantics import (
     instances_from_labels,
     one_hot_semantics,
 )
-from segspade_core.training.distributed import processes, rank
+from segspade_core.training.distributed import check_shares, processes, rank
 from segspade_core.training.sampling import batch_indices, sample_rng, sample_seed
 
 
@@ -68,11 +68,7 @@ class TrainingData:
                 f"generator.crop {height}x{width} is larger than the photographs, {shape[1]}x{shape[2]}; "
                 "make it smaller, or ingest at a larger size"
             )
-        if config.batch % processes():
-            raise InputError(
-                f"a batch of {config.batch} cannot be shared alike by {processes()} processes; make `batch` "
-                "a multiple of them"
-            )
+        check_shares(config.batch)
 
     def named(self, config: GeneratorConfig) -> GeneratorConfig:
         """`config` with the cities and times of day that painting will be steered by, as the data has them.

@@ -6,12 +6,15 @@ and for many.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 import torch.distributed
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from segspade_core.errors import InputError
 
 
 def processes() -> int:
@@ -27,6 +30,15 @@ def rank() -> int:
 def is_first() -> bool:
     """Whether this process is the one that saves and tells."""
     return rank() == 0
+
+
+def check_shares(batch: int) -> None:
+    """Raise InputError unless each process can have as many samples of a batch of that size."""
+    if batch % processes():
+        raise InputError(
+            f"a batch of {batch} cannot be shared alike by {processes()} processes; make `batch` "
+            "a multiple of them"
+        )
 
 
 def summed(value: Tensor) -> Tensor:
@@ -51,18 +63,38 @@ class _Sum(torch.autograd.Function):
         return _Sum.forward(_context, gradient)
 
 
-@torch.no_grad()
+def summed_numbers(values: Sequence[float], device: torch.device) -> list[float]:
+    """Each number's sum over all processes, in one message, as float64 on the `device` that they talk by."""
+    if processes() == 1:
+        return list(values)
+    total: list[float] = summed(torch.tensor(values, dtype=torch.float64, device=device)).tolist()
+    return total
+
+
+def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace every gradient by its sum over all processes, in one message.
+
+    With losses that every process divides by what counts in all shares, these are the joined batch's.
+    """
+    _join_gradients(parameters, 1)
+
+
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Replace every gradient by its mean over all processes, in one message.
 
     With shares of equal size and losses that are means over samples, these are the joined batch's gradients.
     """
+    _join_gradients(parameters, processes())
+
+
+@torch.no_grad()
+def _join_gradients(parameters: Iterable[nn.Parameter], divisor: int) -> None:
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if processes() == 1 or not gradients:
         return
     flat = torch.cat([gradient.flatten() for gradient in gradients])
     torch.distributed.all_reduce(flat)
-    flat /= processes()
+    flat /= divisor
     parts = flat.split([gradient.numel() for gradient in gradients])
     for gradient, part in zip(gradients, parts, strict=True):
         gradient.copy_(part.view_as(gradient))
@@ -83,6 +115,7 @@ class BatchNorm(nn.BatchNorm2d):
     """Batch norm whose statistics, in training, are those of the batches of all processes together.
 
     torch's own SyncBatchNorm does this on GPUs alone. Entries of the state dict are those of BatchNorm2d.
+    Shares may be of different sizes.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -90,9 +123,11 @@ class BatchNorm(nn.BatchNorm2d):
         if processes() == 1 or not self.training:
             return super().forward(x)
         dims = (0, 2, 3)
-        count = x.numel() // x.shape[1] * processes()  # shares are of one size
         values = x.float()
-        mean = summed(values.sum(dims)) / count
+        here = values.new_full((1,), x.numel() // x.shape[1])
+        total = summed(torch.cat([values.sum(dims), here]))
+        count = total[-1].detach()
+        mean = total[:-1] / count
         centred = values - mean[:, None, None]
         # in a second pass: a difference of two large sums would lose what the variance is
         variance = summed(centred.square().sum(dims)) / count
@@ -111,6 +146,45 @@ class BatchNorm(nn.BatchNorm2d):
         self.num_batches_tracked += 1
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(variance, self.momentum)
+
+
+class BatchNormAct(BatchNorm):
+    """The same with dropout and activation behind it, as in networks of timm."""
+
+    drop: nn.Module
+    act: nn.Module
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) → the same shape."""
+        out: Tensor = self.act(self.drop(super().forward(x)))
+        return out
+
+
+def join_batch_norms(network: nn.Module) -> None:
+    """Let every batch norm of a network take its statistics of the batches of all processes together.
+
+    The modules stay where they are and get another class, so that parameters, entries of the state dict and
+    whoever holds one of them know nothing of it. Alone, nothing changes.
+
+    Raises:
+        InputError: the network has a batch norm of a kind that cannot be joined.
+    """
+    if processes() == 1:
+        return
+    for name, module in network.named_modules():
+        if not isinstance(module, _BatchNorm) or isinstance(module, BatchNorm):
+            continue
+        joined = _JOINED.get(type(module).__name__)
+        if joined is None or module.running_mean is None or module.momentum is None:
+            raise InputError(
+                f"{name}: several processes cannot share the statistics of a {type(module).__name__} like "
+                "this one; set runtime.processes to 1, or take another encoder"
+            )
+        module.__class__ = joined
+
+
+# by name: timm is not imported for it
+_JOINED: dict[str, type[BatchNorm]] = {"BatchNorm2d": BatchNorm, "BatchNormAct2d": BatchNormAct}
 
 
 def _started() -> bool:

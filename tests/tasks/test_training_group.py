@@ -22,7 +22,9 @@ from segspade_core.config import (
     LossWeights,
     PatchArchitecture,
     RuntimeConfig,
+    SegmenterConfig,
 )
+from segspade_core.config.optimisation import SGDConfig
 from segspade_core.errors import InputError
 from segspade_core.training.checkpoint import read_metadata, unpack_state
 from segspade_core.training.sampling import batch_indices
@@ -44,6 +46,11 @@ CONFIG = GeneratorConfig(
     epochs=4,
     batch=2,
 )
+# small checkpoints, and no library that takes seconds to import
+SEGMENTER = SegmenterConfig(
+    encoder="resnet18", weights="none", label_space="train_ids", num_classes=19, epochs=5, batch=2,
+    optimiser=SGDConfig(momentum=0.0),
+)  # fmt: skip
 RUNTIME = RuntimeConfig(device="cpu", processes=2, threads=1, checkpoint_every_steps=1)
 MESSAGE = '{"what": "failure", "kind": "InputError", "message": "frame 3 is damaged"}'
 
@@ -54,6 +61,12 @@ def plan_of(
     arrays = {"image": photographs(1, len(label_ids)), "label_ids": label_ids}
     dataset = commit(workspace, "dataset", name, splits={"train": arrays})
     return training.plan_generator(workspace, dataset, CONFIG.model_copy(update=changes), runtime)
+
+
+def segmenter_plan_of(workspace: Path, label_ids: np.ndarray, name: str = "") -> Plan:
+    arrays = {"image": photographs(1, len(label_ids)), "label_ids": label_ids}
+    dataset = commit(workspace, "dataset", name, splits={"train": arrays, "val": arrays})
+    return training.plan_segmenter(workspace, dataset, SEGMENTER, RUNTIME)
 
 
 @pytest.fixture
@@ -117,13 +130,11 @@ def test_the_meeting_of_a_run_that_was_killed_is_forgotten(
 
 
 def test_one_process_needs_no_group(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fault: a segmenter that waits for others, or processes on the CPU for each CUDA device."""
+    """Fault: waiting for others that nobody asked for, or processes on the CPU for each CUDA device."""
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    zero = RuntimeConfig(device="cpu", processes=0)
-    for alone in (
-        plan.model_copy(update={"runtime": zero}),
-        plan.model_copy(update={"kind": "segmenter"}),
-    ):
+    for processes in (0, 1):
+        runtime = RuntimeConfig(device="cpu", processes=processes)
+        alone = plan.model_copy(update={"runtime": runtime})
         with training_group.training_group(alone, ["no such command"]) as device:
             assert device == torch.device("cpu")
             assert not torch.distributed.is_initialized()
@@ -172,9 +183,16 @@ def test_a_batch_that_cannot_be_shared_is_refused(workspace: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("killed", ["the first", "the parent"])
-def test_a_killed_group_leaves_nobody_and_goes_on_to_the_same_bytes(plan: Plan, killed: str) -> None:
+@pytest.mark.parametrize(
+    ("make", "killed"),
+    [(plan_of, "the first"), (plan_of, "the parent"), (segmenter_plan_of, "the parent")],
+    ids=["generator, the first", "generator, the parent", "segmenter, the parent"],
+)
+def test_a_killed_group_leaves_nobody_and_goes_on_to_the_same_bytes(
+    workspace: Path, make: Callable[..., Plan], killed: str
+) -> None:
     """Fault: orphans that wait half an hour for the first; two that save; a run that starts over."""
+    plan = make(workspace, maps(2, 4))
     command = [sys.executable, "-c", PARENT, plan.model_dump_json()]
     with (plan.workspace / "log").open("w") as log, subprocess.Popen(command, stderr=log) as parent:
         store = FolderCheckpoints(plan.staging / "checkpoints")
@@ -187,10 +205,10 @@ def test_a_killed_group_leaves_nobody_and_goes_on_to_the_same_bytes(plan: Plan, 
         if killed == "the first":
             assert parent.returncode == 7, (plan.workspace / "log").read_text()
     taken = unpack_state(store.load("last") or b"")["taken"]
-    assert 0 < taken < 8
+    assert 0 < taken < 2 * plan.config["epochs"]
     with making(plan) as work:
         about = training.train.fn(plan, work)
-        assert about["counts"] == {"train": 4}
+        assert about["counts"]["train"] == 4
         resumed = (plan.staging / "model.safetensors").read_bytes()
         commit_task.fn(plan, work, **about)
     assert not trainers()
@@ -199,12 +217,13 @@ def test_a_killed_group_leaves_nobody_and_goes_on_to_the_same_bytes(plan: Plan, 
     assert {"model.safetensors", "steps.parquet", "epochs.parquet"} <= names
     assert not {"done", "checkpoints"} & names
     assert (folder / "model.safetensors").read_bytes() == resumed
-    assert read_metadata(resumed)["architecture"]["times_of_day"] == ["day", "dusk"]
+    if plan.kind == "generator":
+        assert read_metadata(resumed)["architecture"]["times_of_day"] == ["day", "dusk"]
     with making(plan) as work:
         assert work.is_done
     if killed == "the first":
         return  # what follows is alike for both, and slow
-    whole = plan_of(plan.workspace, maps(2, 4), name="unbroken")
+    whole = make(plan.workspace, maps(2, 4), name="unbroken")
     with making(whole) as work:
         training.train.fn(whole, work)
         assert (whole.staging / "model.safetensors").read_bytes() == resumed

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segspade_core.training.sampling import batch_indices, sample_rng, steps_per_epoch
+from segspade_core.training.sampling import batch_indices, process_seed, sample_rng, steps_per_epoch
 
 
 @given(st.integers(1, 60), st.integers(1, 9), st.integers(0, 5), st.integers(0, 5))
@@ -34,6 +34,25 @@ def test_processes_get_as_many_samples_each(samples: int, share: int, processes:
         np.testing.assert_array_equal(shared[: len(alone)], alone)
         if samples > 1 and batch > 1:
             assert len(shared) > 1
+
+
+@given(st.integers(1, 20), st.integers(1, 4), st.integers(1, 4))
+def test_a_batch_is_left_as_it_is_where_each_process_gets_a_sample(
+    samples: int, share: int, processes: int
+) -> None:
+    """Fault: a sample more than one process would have taken; a process without any."""
+    batch = share * processes
+    for step in range(steps_per_epoch(samples, batch)):
+        alone = batch_indices(samples, batch, 0, 0, step)
+        shared = batch_indices(samples, batch, 0, 0, step, at_least=processes)
+        assert len(shared) == max(len(alone), processes)
+        np.testing.assert_array_equal(shared[: len(alone)], alone)
+
+
+def test_no_process_draws_what_another_does_or_did() -> None:
+    seeds = [process_seed(seed, taken, rank) for seed in (0, 1) for taken in (0, 1) for rank in (0, 1)]
+    assert len(set(seeds)) == 8
+    assert seeds[0] == process_seed(0, 0, 0)
 
 
 def test_epochs_and_seeds_differ() -> None:
