@@ -14,6 +14,7 @@ from flows.cli import (
     stage_commands,
     submitting,
     tidying,
+    trials,
 )
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ for command in (journey.demo, journey.run, journey.retrain, journey.ui):
 for command in (
     stage_commands.minicity,
     stage_commands.ingest,
+    trials.find_lr,
     stage_commands.train_segmenter,
     stage_commands.train_generator,
     stage_commands.import_generator,

@@ -22,6 +22,7 @@ from flows.cli.options import (
     read_settings,
     workspace_for_writing,
 )
+from flows.cli.trials import check_sanity
 from segspade_core.config import (
     EvaluateConfig,
     GeneratorConfig,
@@ -90,6 +91,9 @@ def ingest(
 def train_segmenter(
     dataset: Annotated[str, typer.Argument(help="key or alias of a dataset")],
     settings: StageSetOption = None,
+    sanity: Annotated[
+        bool, typer.Option("--sanity", help="only see that it learns one batch by heart; nothing is kept")
+    ] = False,
     workspace: WorkspaceOption = WORKSPACE,
     verbose: VerboseOption = False,
 ) -> None:
@@ -97,6 +101,9 @@ def train_segmenter(
     with reporting_errors():
         config = read_settings(SegmenterConfig, settings)
         found = _ref(workspace, dataset, "dataset")
+        if sanity:
+            check_sanity(workspace, found, config)
+            return
         _make(lambda stages: stages.train_segmenter, workspace, verbose, found, config)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 import typer
+from handmade import commit
 from typer.testing import CliRunner
 
 from flows.cli import app, summary
@@ -257,6 +258,23 @@ def watched(
     status, heavy, seconds = done.stderr.splitlines()[-1].split(";")
     assert status == "0", done.stderr
     return done, [] if heavy == "none" else heavy.split(), float(seconds)
+
+
+def test_a_segmenter_that_does_not_learn_ends_with_status_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault: a script goes on to train for days what cannot learn one batch."""
+    from segspade_core.segmentation.trials import Memorised
+
+    dataset = commit(tmp_path / "workspace", "dataset")
+    words = ["train-segmenter", str(dataset), "--sanity", "-w", str(tmp_path / "workspace")]
+    for accuracy, status, told in ((0.94, 1, "it was not learned by heart"), (0.96, 0, "it can learn")):
+        monkeypatch.setattr(
+            "tasks.trials.memorise", lambda *_, right=accuracy: Memorised(200, 3.5, 0.25, right)
+        )
+        result = CliRunner().invoke(app, words)
+        assert (result.exit_code, told in result.stdout) == (status, True), result.output
+        assert "one batch, 200 steps: loss 3.5 → 0.25, 9" in result.stdout
 
 
 @pytest.mark.prefect

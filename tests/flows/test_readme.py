@@ -113,6 +113,16 @@ def test_how_good_a_segmenter_is(typed: CliRunner, tmp_path: Path) -> None:
     assert len(list((tmp_path / "submission").glob("*_labelIds.png"))) == 2
 
 
+def test_trials_before_a_training(typed: CliRunner, tmp_path: Path) -> None:
+    """Fault: what README says to try first takes other words, or leaves something behind."""
+    before = Store(tmp_path / "workspace").refs()
+    learned, rates = (run(typed, words).stdout for words in commands("Before a long training"))
+    assert "it can learn" in learned
+    assert "the loss falls steepest at" in rates
+    assert "<polyline" in (tmp_path / "rates.svg").read_text()
+    assert Store(tmp_path / "workspace").refs() == before
+
+
 def test_a_city_at_night(typed: CliRunner, tmp_path: Path) -> None:
     """Fault: the generator that ships knows no conditions, or not the names that README asks for."""
     shipped = run(typed, ["import-generator", "shipped:minicity"]).stdout.strip().splitlines()[-1]
