@@ -28,6 +28,7 @@ from storage.arrays import SplitArray, open_split
 from storage.checkpoints import FolderCheckpoints
 from storage.files import put_bytes
 from storage.tables import write_table
+from tasks.event_files import EventFiles
 from tasks.models import device_name
 from tasks.plan import Plan
 from tasks.splits import names_of, open_input, read_rows
@@ -51,8 +52,11 @@ def main() -> int:
         return 1
     plan = Plan.model_validate_json(sys.stdin.read())
     try:
-        with training_group(plan, [sys.executable, "-m", "tasks.training_process"]) as device:
-            result = _train(plan, device, lambda: _stop_asked or os.getppid() != parent)
+        with (
+            training_group(plan, [sys.executable, "-m", "tasks.training_process"]) as device,
+            EventFiles(plan) as events,
+        ):
+            result = _train(plan, device, events, lambda: _stop_asked or os.getppid() != parent)
     except TrainingStopped as stopped:
         _tell({"what": "failure", "kind": "TrainingStopped", "message": str(stopped)})
         return 1
@@ -64,7 +68,9 @@ def main() -> int:
     return 0
 
 
-def _train(plan: Plan, device: torch.device, should_stop: Callable[[], bool]) -> dict[str, Any]:
+def _train(
+    plan: Plan, device: torch.device, events: EventFiles, should_stop: Callable[[], bool]
+) -> dict[str, Any]:
     """Returns 'counts', 'metrics' and 'device' for the manifest."""
     if plan.runtime.threads:
         torch.set_num_threads(plan.runtime.threads)
@@ -72,7 +78,7 @@ def _train(plan: Plan, device: torch.device, should_stop: Callable[[], bool]) ->
         "device": device,
         "checkpoints": FolderCheckpoints(plan.staging / "checkpoints"),
         "checkpoint_every_steps": plan.runtime.checkpoint_every_steps,
-        "on_event": _tell_event,
+        "on_event": lambda event: _tell_event(event, events),
         "should_stop": should_stop,
     }
     train = open_input(plan.workspace, plan.input("dataset"), "train", "label_ids")
@@ -140,7 +146,8 @@ def _write_history(folder: Path, history: History) -> None:
     write_table(folder / "epochs.parquet", pd.DataFrame(history.epochs))
 
 
-def _tell_event(event: StepEvent | EpochEvent) -> None:
+def _tell_event(event: StepEvent | EpochEvent, events: EventFiles) -> None:
+    events.add(event)
     if isinstance(event, StepEvent):
         where = {"epoch": event.epoch, "epochs": event.epochs, "step": event.step, "steps": event.steps}
         _tell({"what": "step", **where, "values": event.losses})

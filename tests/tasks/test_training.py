@@ -20,6 +20,7 @@ from handmade import commit, maps, photographs
 from segspade_core.config import GeneratorConfig, RuntimeConfig, SegmenterConfig
 from segspade_core.errors import InputError, TrainingDiverged
 from tasks import training, training_process
+from tasks.event_files import EventFiles
 from tasks.failures import TrainingEnded
 from tasks.inputs import vgg19_file
 from tasks.plan import Plan
@@ -264,7 +265,7 @@ def test_the_child_is_given_the_conditions_of_its_samples(
     of_generator = training.plan_generator(plan.workspace, plan.input("dataset"), config)
     of_generator = of_generator.model_copy(update={"place": Path("/here/vgg19.pth")})
     with pytest.raises(Enough):
-        training_process._train(of_generator, torch.device("cpu"), lambda: False)
+        training_process._train(of_generator, torch.device("cpu"), EventFiles(of_generator), lambda: False)
     # as handmade has it: of the last nobody knows
     assert given["conditions"] == {"time_of_day": ["dusk", "day", "day", None]}
     assert given["config"].perceptual_weights == "/here/vgg19.pth"
@@ -291,7 +292,7 @@ def test_the_child_makes_batches_in_as_many_threads_as_the_runtime_says(
     monkeypatch.setattr("os.cpu_count", lambda: cores)
     asked = plan.model_copy(update={"runtime": RuntimeConfig(workers=workers)})
     with pytest.raises(Enough):
-        training_process._train(asked, torch.device("cpu"), lambda: False)
+        training_process._train(asked, torch.device("cpu"), EventFiles(asked), lambda: False)
     assert given["workers"] == threads
 
 

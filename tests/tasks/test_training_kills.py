@@ -18,6 +18,7 @@ from segspade_core.training.checkpoint import unpack_state
 from segspade_core.training.events import StepEvent
 from storage.checkpoints import FolderCheckpoints
 from tasks import training, training_process
+from tasks.event_files import EventFiles
 from tasks.failures import TrainingEnded
 from tasks.plan import Plan
 from tasks.stage import making
@@ -65,7 +66,7 @@ def _train_here(plan: Plan, patch: pytest.MonkeyPatch, kill_at: int = 0) -> int:
     """What the child does, in this process; killed in the step `kill_at`. Returns the steps it told of."""
     told = 0
 
-    def tell(event: Any) -> None:
+    def tell(event: Any, _files: EventFiles) -> None:
         nonlocal told
         told += isinstance(event, StepEvent)
         if told == kill_at:
@@ -74,7 +75,7 @@ def _train_here(plan: Plan, patch: pytest.MonkeyPatch, kill_at: int = 0) -> int:
     patch.setattr(training_process, "_tell_event", tell)
     torch.seed()  # each process starts somewhere
     with making(plan):
-        training_process._train(plan, torch.device("cpu"), lambda: False)
+        training_process._train(plan, torch.device("cpu"), EventFiles(plan), lambda: False)
     return told
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from segspade_core.figures.rates import rates_plot
@@ -17,7 +18,7 @@ def test_every_step_is_drawn_within_the_frame_and_the_suggestion_is_named() -> N
     pairs = [tuple(map(float, pair.split(","))) for pair in points.split()]
     assert len(pairs) == len(RATES)
     across = [x for x, _ in pairs]
-    assert max(b - a for a, b in zip(across, across[1:], strict=False)) < 40
+    assert max(b - a for a, b in itertools.pairwise(across)) < 40
     assert all(56 <= x <= 624 and 40 <= y <= 256 for x, y in pairs)
     depth = {y for _, y in pairs[:11]}
     assert max(depth) - min(depth) > 80, "the fall cannot be seen"
