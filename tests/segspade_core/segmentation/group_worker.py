@@ -101,7 +101,7 @@ def train(config: SegmenterConfig, folder: Path, stop_at: int | None = None) -> 
         "best": result.best,
         "history": vars(result.history),
         "events": len(events),
-        "drawn": torch.rand(1).item(),  # where this process's own random numbers are
+        "seed": torch.initial_seed(),  # of what this process drew in the last step
     }
 
 

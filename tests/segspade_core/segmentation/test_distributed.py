@@ -134,9 +134,9 @@ def test_two_that_were_stopped_end_with_the_same_bytes_also_with_dropout(
         for what in ("last", "best", "history"):
             assert each["fpn resumed"][what] == each["fpn"][what], what
         assert len(each["fpn"]["history"]["epochs"]) == 2, "an epoch without a gain ends it"
-        assert each["fpn"]["drawn"] == each["fpn resumed"]["drawn"]
+        assert each["fpn"]["seed"] == each["fpn resumed"]["seed"]
     assert found[0]["fpn"]["last"] == found[1]["fpn"]["last"]
-    assert found[0]["fpn"]["drawn"] != found[1]["fpn"]["drawn"]
+    assert found[0]["fpn"]["seed"] != found[1]["fpn"]["seed"]
     states = [unpack_state((folder / name / "last").read_bytes()) for name in ("fpn", "fpn resumed")]
     for part in ("model", "average", "optimiser"):
         torch.testing.assert_close(states[0][part], states[1][part], rtol=0, atol=0)
