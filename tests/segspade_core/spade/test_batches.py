@@ -140,7 +140,7 @@ def test_shares_make_up_the_joined_batch(monkeypatch: pytest.MonkeyPatch) -> Non
         assert len(shares[0].images) == len(shares[1].images)
         assert torch.equal(torch.cat([share.images for share in shares]), joined[step].images)
         assert shares[0].seeds + shares[1].seeds == joined[step].seeds
-    monkeypatch.setattr("segspade_core.spade.batches.processes", lambda: 3)
+    monkeypatch.setattr("segspade_core.training.distributed.processes", lambda: 3)
     with pytest.raises(
         InputError, match=r"^a batch of 4 cannot be shared alike by 3 processes; make `batch`"
     ):

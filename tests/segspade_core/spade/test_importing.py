@@ -11,9 +11,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from segspade_core import shipped
 from segspade_core.config import GeneratorArchitecture, GeneratorImportConfig
 from segspade_core.errors import WeightsError
-from segspade_core.spade import shipped
 from segspade_core.spade.generator import SpadeGenerator
 from segspade_core.spade.importing import import_generator
 from segspade_core.spade.published import infer_architecture
