@@ -39,7 +39,7 @@ def test_the_slowest_is_waited_for(workers: int) -> None:
 def test_workers_work_at_the_same_time() -> None:
     """Fault: threads that are asked for and never used. Both batches wait for each other."""
     both = threading.Barrier(2)
-    list(prefetched(lambda *_: both.wait(timeout=30), 1, 4, 0, workers=2))
+    assert len(list(prefetched(lambda *_: both.wait(timeout=30), 1, 4, 0, workers=2))) == 4
 
 
 def test_not_more_is_made_in_advance_than_there_are_threads_for() -> None:
