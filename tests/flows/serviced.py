@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,29 +39,33 @@ class Service:
     asked_s: float = 0.0
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
-        for _ in range(20):
-            answer = httpx.post(f"{self.api}/{path}", json=body, timeout=60)
-            if answer.status_code != 503:  # SQLite is busy
-                break
-            time.sleep(0.5)
-        answer.raise_for_status()
-        return answer.json()
+        return self._answer("POST", path, body)
 
     def get(self, path: str) -> Any:
-        answer = httpx.get(f"{self.api}/{path}", timeout=60)
-        answer.raise_for_status()
-        return answer.json()
+        return self._answer("GET", path)
+
+    def _answer(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """What the server says. On a busy machine SQLite may refuse at first, or the answer come too late."""
+        for _ in range(20):
+            with suppress(httpx.TimeoutException):
+                answer = httpx.request(method, f"{self.api}/{path}", json=body, timeout=30)
+                if answer.status_code != 503:
+                    answer.raise_for_status()
+                    return answer.json()
+            time.sleep(0.5)
+        raise AssertionError(f"the server did not answer {method} {path}")
 
     def ask_for(self, deployment: str, **parameters: Any) -> str:
         """Start a run as the UI does. Returns its id."""
         found = self.get(f"deployments/name/{deployment}")
         self.asked_s = time.time()
-        return str(self.post(f"deployments/{found['id']}/create_flow_run", {"parameters": parameters})["id"])
+        once = {"parameters": parameters, "idempotency_key": str(uuid.uuid4())}
+        return str(self.post(f"deployments/{found['id']}/create_flow_run", once)["id"])
 
     def retrain(self, **changes: Any) -> str:
         return self.ask_for("retrain/retrain", config={**self.config, **changes})
 
-    def ended(self, run: str, within_s: float = 120) -> dict[str, Any]:
+    def ended(self, run: str, within_s: float = 300) -> dict[str, Any]:
         """The state that a run ends in."""
         return wait_for(lambda: (state := self.state(run))["type"] in ENDED and state, within_s)
 
@@ -69,7 +74,7 @@ class Service:
 
     def training(self) -> psutil.Process:
         """The child process that trains, once it has saved a checkpoint."""
-        child = wait_for(self._trainings, 120)[0]
+        child = wait_for(self._trainings, 300)[0]
         kept = self.workspace / "staging"
         wait_for(
             lambda: [
@@ -77,7 +82,7 @@ class Service:
                 for path in kept.glob("segmenter/*/checkpoints/last*")
                 if path.stat().st_mtime > child.create_time()
             ],
-            120,
+            300,
         )
         return child
 
@@ -145,7 +150,7 @@ def service(
             cwd=folder,
             env=environment,
             check=True,
-            timeout=180,
+            timeout=300,
         )
 
     def start_worker() -> subprocess.Popen[bytes]:

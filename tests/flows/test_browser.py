@@ -74,7 +74,7 @@ def test_a_page_shows_what_it_is_there_for(
 ) -> None:
     """Fault: an empty table, a picture that the browser refuses."""
     body = {"artifacts": {"flow_run_id": {"any_": [run["id"]]}, "key": {"any_": [key]}}}
-    (artifact,) = wait_for(lambda: service.post("artifacts/filter", body), 20)
+    (artifact,) = wait_for(lambda: service.post("artifacts/filter", body), 60)
     open_(page, service, f"/artifacts/artifact/{artifact['id']}")
     for text in texts:
         expect(page.get_by_text(text).first).to_be_visible()

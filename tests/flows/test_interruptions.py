@@ -46,7 +46,7 @@ def test_killed_and_stopped_runs_end_as_an_unbroken_one(
                 wait_for(pattern, workspace, process)
             finally:
                 process.send_signal(how)
-            _, error = process.communicate(timeout=120)
+            _, error = process.communicate(timeout=300)
         if how == signal.SIGTERM:
             assert process.returncode == 130, error
             assert "stopped; run the same again to go on from here" in error
@@ -55,7 +55,7 @@ def test_killed_and_stopped_runs_end_as_an_unbroken_one(
         assert kept.items() <= times.items()
         kept = times
     with started("run", tiny_file, "-w", workspace, api=prefect_api) as process:
-        _, error = process.communicate(timeout=120)
+        _, error = process.communicate(timeout=300)
     assert process.returncode == 0, error
     assert kept.items() <= {path: path.stat().st_mtime_ns for path in kept}.items()
     assert digests(workspace) == digests(made)
@@ -75,7 +75,7 @@ def test_of_two_runs_at_once_one_makes_and_the_other_waits(
             store.remove(ref)
     command = ("run", tiny_file, "-w", workspace, "--json")
     with started(*command, api=prefect_api) as first, started(*command, api=prefect_api) as second:
-        ends: list[Any] = [process.communicate(timeout=240) for process in (first, second)]
+        ends: list[Any] = [process.communicate(timeout=300) for process in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), ends
     assert ends[0][0] == ends[1][0]  # the same report, scores and stages
     # who makes one stage may wait at the next

@@ -40,7 +40,7 @@ def test_a_run_outlives_a_restart_of_its_server(
         assert before
         time.sleep(AWAY_S)
         with prefect_server(home, port):
-            _, said = run.communicate(timeout=240)
+            _, said = run.communicate(timeout=300)
             assert run.returncode == 0, said
             runs = httpx.post(f"{api}/flow_runs/filter", json={}, timeout=60).json()
     assert {each["state_type"] for each in runs if each["name"].startswith("pipeline")} == {"COMPLETED"}
