@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -28,6 +29,14 @@ SEGMENTER_REVISION = 1
 GENERATOR_REVISION = 3
 
 COMMAND = [sys.executable, "-m", "tasks.training_process"]
+
+# glibc gives the memory of large tensors back to the system after every step, and gets it again page by page;
+# the child keeps what it has had once (benchmarks/allocator.py). Other libraries of C do not read these.
+KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(2**30),
+    "MALLOC_TRIM_THRESHOLD_": str(2**32),
+    "MALLOC_TOP_PAD_": str(2**28),
+}
 
 # a step on a slow machine may take long, and the child saves a checkpoint before it goes
 STOP_S = 120.0
@@ -177,6 +186,7 @@ def _child(plan: Plan, work: Work) -> Iterator[subprocess.Popen[str]]:
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
+            env={**KEEP_MEMORY, **os.environ},
             pass_fds=(work.staging.fileno(),),
         )
     try:
