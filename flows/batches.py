@@ -14,6 +14,7 @@ from segspade_core.config import (
     EvaluateConfig,
     Frozen,
     IngestConfig,
+    LookConfig,
     PaintConfig,
     QualityConfig,
     ReportConfig,
@@ -71,6 +72,7 @@ class SegmentRequest(Frozen):
     segmenter: str = _SEGMENTER
     split: Split = _SPLIT
     limit: int | None = _LIMIT
+    look: LookConfig = Field(LookConfig(), title="How")
 
 
 class SynthesizeRequest(Frozen):
@@ -116,9 +118,8 @@ def segment_split(
     """Photographs, or painted images, of one split → predicted label maps."""
     segmenter = named(workspace, what.segmenter, "segmenter")
     images = named(workspace, what.images, "dataset", "images")
-    return stages.segment.fn(
-        segmenter, images, SegmentConfig(split=what.split, limit=what.limit), workspace, runtime
-    )
+    config = SegmentConfig(split=what.split, limit=what.limit, **what.look.model_dump())
+    return stages.segment.fn(segmenter, images, config, workspace, runtime)
 
 
 @flow(name="synthesize-split", flow_run_name=batch_name, on_running=[die_with_worker, tag_run])

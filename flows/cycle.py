@@ -60,7 +60,7 @@ def _journey(
     runtime: RuntimeConfig,
 ) -> SplitJourney:
     limit = evaluate.limit.get(split)
-    only = SegmentConfig(split=split, limit=limit)
+    only = SegmentConfig(split=split, limit=limit, **evaluate.look.model_dump())
     paint_only = SynthesizeConfig(split=split, limit=limit, **evaluate.paint.model_dump())
 
     # of photographs alone: how sure it is of paintings, which it never learned from, says little

@@ -11,7 +11,7 @@ from prefect.states import Completed
 from flows import stages
 from flows.dying import die_with_worker
 from flows.pipeline import dataset_of, evaluated, imported_generator
-from segspade_core.config import RunConfig, SegmentConfig
+from segspade_core.config import EvaluateConfig, RunConfig, SegmentConfig
 from storage.refs import ArtifactRef
 from tasks.deciding import Contest
 from tasks.naming import name_results, run_name, tag_run
@@ -47,9 +47,7 @@ def retrain(config: RunConfig, workspace: Path = stages.WORKSPACE) -> Any:
     name_results(workspace, config.name, [dataset, statistics])
     check_paint(workspace, dataset, imported or config.generator, config.evaluate.paint)
     candidate = candidate_of(workspace, dataset, config)
-    outcome = reason_to_rest(candidate) or _contest(
-        candidate, dataset, statistics, config.evaluate.confidence
-    )
+    outcome = reason_to_rest(candidate) or _contest(candidate, dataset, statistics, config.evaluate)
     before = in_use(workspace, "report", config.name)
     report = _refresh(config, dataset, imported, workspace)
     outcome = of_refresh(outcome, report != before)
@@ -58,11 +56,11 @@ def retrain(config: RunConfig, workspace: Path = stages.WORKSPACE) -> Any:
 
 
 def _contest(
-    candidate: Candidate, dataset: ArtifactRef, statistics: ArtifactRef, confidence: bool
+    candidate: Candidate, dataset: ArtifactRef, statistics: ArtifactRef, evaluate: EvaluateConfig
 ) -> Outcome:
     """Train a challenger, and let it and the segmenter in use read the same frames.
 
-    `confidence` is the evaluation's: so that the winner's maps need not be made again for it.
+    They read as the evaluation has it: so that the winner's maps need not be made again for it.
     """
     workspace, how, runtime = candidate.workspace, candidate.how, candidate.plan.runtime
     champion = candidate.champion
@@ -73,7 +71,9 @@ def _contest(
     challenger = stages.train_segmenter.fn(dataset, candidate.settings, workspace, runtime)
     if champion is None:
         return elect(candidate, None)
-    only = SegmentConfig(split=how.decision.split, confidence=confidence)
+    only = SegmentConfig(
+        split=how.decision.split, confidence=evaluate.confidence, **evaluate.look.model_dump()
+    )
     maps = [stages.segment.fn(model, dataset, only, workspace, runtime) for model in (champion, challenger)]
     contest = Contest(
         dataset=dataset,

@@ -28,6 +28,7 @@ from segspade_core.config import (
     GeneratorConfig,
     GeneratorImportConfig,
     IngestConfig,
+    LookConfig,
     MinicityConfig,
     QualityConfig,
     ReportConfig,
@@ -36,6 +37,7 @@ from segspade_core.config import (
     SegmenterConfig,
     SynthesizeConfig,
 )
+from segspade_core.errors import InputError
 from storage.refs import ArtifactRef
 from storage.store import Store
 from tasks.inputs import generator_weights, quality_weights, source_place
@@ -44,6 +46,18 @@ SplitOption = Annotated[str, typer.Option(help="train, val or test")]
 SplitsOption = Annotated[list[str] | None, typer.Option(help="train, val or test; repeat for several")]
 ConfidenceOption = Annotated[
     bool, typer.Option("--confidence", help="keep how sure the segmenter is, for a reliability plot")
+]
+WindowsOption = Annotated[
+    str | None,
+    typer.Option(metavar="HEIGHTxWIDTH", help="see large photographs through windows of this size"),
+]
+OverlapOption = Annotated[
+    float | None, typer.Option(help="least share of a window that it has in common with the next [0.25]")
+]
+FlipOption = Annotated[bool, typer.Option("--flip", help="average with a look at the mirrored photograph")]
+ScalesOption = Annotated[
+    str | None,
+    typer.Option(metavar="FACTOR,…", help="sizes to look at and average over, 1 for the photograph's own"),
 ]
 LimitOption = Annotated[int | None, typer.Option(help="only the first so many samples of a split")]
 
@@ -143,13 +157,23 @@ def segment(
     images: Annotated[str, typer.Argument(help="key or alias of a dataset, or of painted images")],
     split: SplitOption = "val",
     limit: LimitOption = None,
+    windows: WindowsOption = None,
+    overlap: OverlapOption = None,
+    flip: FlipOption = False,
+    scales: ScalesOption = None,
     confidence: ConfidenceOption = False,
     workspace: WorkspaceOption = WORKSPACE,
     verbose: VerboseOption = False,
 ) -> None:
     """Photographs, or painted images, of a split → label maps."""
     with reporting_errors():
-        config = config_of_options(SegmentConfig, split=split, limit=limit, confidence=confidence)
+        config = config_of_options(
+            SegmentConfig,
+            split=split,
+            limit=limit,
+            confidence=confidence,
+            **_look(windows, overlap, flip, scales),
+        )
         refs = _ref(workspace, segmenter, "segmenter"), _ref(workspace, images, "dataset", "images")
         _make(lambda stages: stages.segment, workspace, verbose, *refs, config)
 
@@ -189,6 +213,10 @@ def score(
     generator: Annotated[str, typer.Argument(help="key or alias of a generator")],
     split: SplitsOption = None,
     limit: LimitOption = None,
+    windows: WindowsOption = None,
+    overlap: OverlapOption = None,
+    flip: FlipOption = False,
+    scales: ScalesOption = None,
     confidence: ConfidenceOption = False,
     resolution: Annotated[
         str, typer.Option(help="compare at the size of the true maps: label, or of the predicted: network")
@@ -204,7 +232,10 @@ def score(
     with reporting_errors():
         splits = parse_splits(split or ["val"])
         limits = {} if limit is None else dict.fromkeys(splits, limit)
-        config = config_of_options(EvaluateConfig, splits=splits, limit=limits, confidence=confidence)
+        look = config_of_options(LookConfig, **_look(windows, overlap, flip, scales))
+        config = config_of_options(
+            EvaluateConfig, splits=splits, limit=limits, confidence=confidence, look=look
+        )
         scored = config_of_options(ScoreConfig, splits=splits, resolution=resolution)
         quality = read_settings(QualityConfig, settings)
         quality_weights(quality)
@@ -234,6 +265,18 @@ def report(
         found = _ref(workspace, scores, "scores")
         made = _make(lambda stages: stages.report, workspace, verbose, found, config)
         Console(stderr=True, soft_wrap=True).print(Store(workspace).path(made), highlight=False)
+
+
+def _look(windows: str | None, overlap: float | None, flip: bool, scales: str | None) -> dict[str, Any]:
+    """Settings of `LookConfig` from options; what was not given is left out."""
+    look: dict[str, Any] = {"flip": flip}
+    if windows is not None:
+        look["windows"] = {"size": windows} if overlap is None else {"size": windows, "overlap": overlap}
+    elif overlap is not None:
+        raise InputError("--overlap: there are no windows to overlap; give their size with --windows")
+    if scales is not None:
+        look["scales"] = scales.split(",")
+    return look
 
 
 def _make(pick: Callable[[Any], Any], workspace: Path, verbose: bool, *arguments: Any) -> ArtifactRef:

@@ -13,6 +13,7 @@ from segspade_core.config.retrain import RetrainConfig
 from segspade_core.config.segmenter import SegmenterConfig
 from segspade_core.config.stages import (
     Confidence,
+    LookConfig,
     PaintConfig,
     QualityConfig,
     ReportConfig,
@@ -25,6 +26,7 @@ class EvaluateConfig(Frozen):
 
     splits: tuple[Split, ...] = Field(("train", "val"), min_length=1)
     limit: dict[Split, int] = Field(default_factory=dict, description="first so many samples of a split")
+    look: LookConfig = Field(LookConfig(), description="how the segmenter looks, at paintings as well")
     paint: PaintConfig = PaintConfig()
     confidence: Confidence = Field(False, description="keep how sure the segmenter was of photographs")
 

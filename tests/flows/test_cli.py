@@ -62,6 +62,16 @@ def error_of(*arguments: str | Path) -> tuple[int, str]:
             "error: --resolution: Input should be 'label' or 'network' (given: 'full')",
         ),
         (("segment", "a", "b", "-w", "nowhere"), "error: nowhere: there is no workspace; name another with"),
+        (("segment", "a", "b", "--windows", "wide"), "error: --windows: size 'wide' is not HEIGHTxWIDTH"),
+        (
+            ("segment", "a", "b", "--windows", "32x32"),
+            "error: --windows: windows of 32x32 with an overlap of",
+        ),
+        (("segment", "a", "b", "--overlap", "0.5"), "error: --overlap: there are no windows to overlap"),
+        (
+            ("segment", "a", "b", "--scales", "1,9"),
+            "error: --scales: Input should be less than or equal to 4",
+        ),
         (("artifacts", "list", "-w", ""), "Invalid value for '--workspace' / '-w'"),
         (("artifacts", "list", "-w", "nowhere"), "error: nowhere: there is no workspace"),
         (("alias", "set", "production", "abcd", "-w", "."), "'production' is not kind/alias, such as"),

@@ -16,7 +16,7 @@ from prefect.client.schemas.objects import TaskRun
 
 from flows.cycle import cycle
 from flows.pipeline import pipeline
-from segspade_core.config import EvaluateConfig, RunConfig
+from segspade_core.config import EvaluateConfig, LookConfig, RunConfig, WindowsConfig
 from segspade_core.errors import InputError
 from storage.aliases import Aliases
 from storage.refs import ArtifactRef
@@ -125,6 +125,19 @@ def test_the_cycle_alone_scores_the_splits_it_is_told(made: Path, tmp_path: Path
     manifest = store.manifest(scores)
     assert manifest.config["splits"] == ["val"]
     assert manifest.counts == {"val": 1}
+
+
+def test_a_cycle_looks_as_it_is_told_at_photographs_and_paintings(made: Path, tmp_path: Path) -> None:
+    """Fault: one of the three looks otherwise, and the cycle agrees less for that alone."""
+    workspace = shutil.copytree(made, tmp_path / "workspace")
+    store = Store(workspace)
+    models = [store.resolve(f"{kind}/tiny") for kind in ("dataset", "segmenter", "generator")]
+    look = LookConfig(windows=WindowsConfig(size=(64, 64)), flip=True, scales=(0.5, 1.0))
+    evaluate = EvaluateConfig(splits=("val",), limit={"val": 1}, look=look)
+    scores = store.manifest(cycle(*models, evaluate, workspace=workspace))
+    for name in ("val.predicted", "val.cycle", "val.resegmented"):
+        config = store.manifest(scores.input_refs[name]).config
+        assert LookConfig(**{field: config[field] for field in LookConfig.model_fields}) == look, name
 
 
 def test_confidence_and_resolution_reach_the_scores(made: Path, tmp_path: Path) -> None:

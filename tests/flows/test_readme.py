@@ -95,7 +95,7 @@ def test_stages_and_artifacts(typed: CliRunner, tmp_path: Path) -> None:
 
 
 def test_how_good_a_segmenter_is(typed: CliRunner, tmp_path: Path) -> None:
-    """Fault: confidences are not asked for, nothing is plotted, or maps are submitted under other names."""
+    """Fault: confidences or looks are not asked for, nothing plotted, maps submitted under other names."""
     store = Store(tmp_path / "workspace")
     key = store.resolve("segmenter/tiny").key
     Aliases(tmp_path / "workspace").set("segmenter", "production", key)
@@ -111,6 +111,8 @@ def test_how_good_a_segmenter_is(typed: CliRunner, tmp_path: Path) -> None:
     assert (tmp_path / "compare.svg").read_text().startswith("<svg")
     assert "wrote 2 label maps of val" in printed[2]
     assert len(list((tmp_path / "submission").glob("*_labelIds.png"))) == 2
+    looked = store.manifest(store.resolve(printed[3].strip().splitlines()[-1])).config
+    assert (looked["windows"]["size"], looked["flip"], looked["scales"]) == ("96x192", True, [1.0, 1.25])
 
 
 def test_trials_before_a_training(typed: CliRunner, tmp_path: Path) -> None:

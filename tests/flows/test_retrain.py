@@ -25,7 +25,7 @@ def config_of(
     document = tiny.model_dump()
     document["source"]["city"]["train"] = train
     document["retrain"] = {"decision": {"margin": margin}, **retrain}
-    document["evaluate"] = {"splits": ["val"]}
+    document["evaluate"] = {"splits": ["val"], "look": {"flip": True}}
     return RunConfig.model_validate(document)
 
 
@@ -65,6 +65,8 @@ def test_a_first_model_then_nothing_then_new_frames_then_a_rollback(workspace: P
     assert store.manifest(drift).counts == {"before": 18, "new": 2}
     (decision,) = store.refs("decision")
     challenger = store.manifest(decision).input_refs["challenger"]
+    maps = store.manifest(decision).input_refs["challenger_maps"]
+    assert store.manifest(maps).config["flip"], "judged as it will be looked with"
     name, message = run(more, workspace)
     assert (name, message.partition(":")[0]) == (
         "Nothing to do",
