@@ -67,12 +67,7 @@ def reliability(
         InputError: a confidence is no probability.
         ValueError: shapes differ, or there is no bin.
     """
-    if confidence.shape != correct.shape:
-        raise ValueError(
-            f"confidence is {confidence.shape}, correct is {correct.shape}: they must be the same size"
-        )
-    if bins < 1:
-        raise ValueError(f"bins is {bins}: it must be 1 or more")
+    _check(confidence, correct, bins)
     confidence, correct = np.ravel(confidence), np.ravel(correct).astype(bool)
     if not np.issubdtype(confidence.dtype, np.floating):
         confidence = confidence.astype(np.float64)
@@ -93,6 +88,15 @@ def reliability(
     )
 
 
+def _check(confidence: npt.NDArray[Any], correct: npt.NDArray[Any], bins: int) -> None:
+    if confidence.shape != correct.shape:
+        raise ValueError(
+            f"confidence is {confidence.shape}, correct is {correct.shape}: they must be the same size"
+        )
+    if bins < 1:
+        raise ValueError(f"bins is {bins}: it must be 1 or more")
+
+
 def reliability_of_bytes(
     confidence: npt.NDArray[np.uint8], correct: npt.NDArray[np.bool_], bins: int = 15
 ) -> ReliabilityHistogram:
@@ -106,12 +110,7 @@ def reliability_of_bytes(
     Raises:
         ValueError: shapes differ, or there is no bin.
     """
-    if confidence.shape != correct.shape:
-        raise ValueError(
-            f"confidence is {confidence.shape}, correct is {correct.shape}: they must be the same size"
-        )
-    if bins < 1:
-        raise ValueError(f"bins is {bins}: it must be 1 or more")
+    _check(confidence, correct, bins)
     every, right = (
         np.bincount(values.ravel(), minlength=256) for values in (confidence, confidence[correct])
     )

@@ -5,14 +5,13 @@ python group_worker.py RANK FOLDER
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed
+from grouped import FolderStore, work_in_group
 
 from segspade_core.config import AugmentConfig, SegmenterConfig
 from segspade_core.config.losses import DiceConfig, FocalConfig
@@ -60,22 +59,6 @@ FPN = FCN32.model_copy(
 )  # fmt: skip
 
 
-class FolderStore:
-    """Checkpoints that all processes see."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def load(self, name: str) -> bytes | None:
-        path = self.folder / name
-        return path.read_bytes() if path.exists() else None
-
-    def save(self, name: str, content: bytes) -> None:
-        assert is_first(), "another process than the first saves"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / name).write_bytes(content)
-
-
 def train(config: SegmenterConfig, folder: Path, stop_at: int | None = None) -> dict[str, Any]:
     """A whole training; of several processes the last alone is asked to stop, at step `stop_at`."""
     asked, events = 0, []
@@ -106,9 +89,6 @@ def train(config: SegmenterConfig, folder: Path, stop_at: int | None = None) -> 
 
 
 def work(rank: int, folder: Path) -> dict[str, Any]:
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder / 'meeting'}", rank=rank, world_size=2
-    )
     found: dict[str, Any] = {}
     for name, config in RECIPES.items():
         found[name] = train(config, folder / f"{name} of two")
@@ -122,12 +102,8 @@ def work(rank: int, folder: Path) -> dict[str, Any]:
         train(FCN32.model_copy(update={"batch": 3}), folder / "odd")
     except InputError as error:
         found["odd"] = str(error)
-    torch.distributed.destroy_process_group()
     return found
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
-    torch.set_num_threads(1)
-    place = Path(sys.argv[2])
-    torch.save(work(int(sys.argv[1]), place), place / f"found {sys.argv[1]}.pt")
+    work_in_group(work)

