@@ -21,6 +21,7 @@ from storage.refs import ArtifactRef
 from storage.store import Store
 from storage.tables import read_table
 from tasks.progress import progress
+from tasks.splits import splits_in
 
 _BATCH = 16
 Put = tuple[Path, Callable[[], bytes]]
@@ -44,7 +45,7 @@ def export_artifact(workspace: Path, ref: ArtifactRef, out: Path, splits: Sequen
     store = Store(workspace)
     store.check_files(ref)
     folder = store.path(ref)
-    there = sorted(path.stem for path in folder.glob("*.zarr"))
+    there = splits_in(folder)
     unknown = sorted(set(splits or ()) - set(there))
     if unknown:
         raise InputError(f"{ref} has no split {', '.join(unknown)}; it has {', '.join(there) or 'none'}")

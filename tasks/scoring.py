@@ -25,13 +25,13 @@ from tasks.judges import find_judges, judges_of
 from tasks.models import device_name
 from tasks.plan import Part, Plan, StoredPart, marker, part_is_made, parts_of
 from tasks.runners import sum_parts
-from tasks.splits import has_labels, open_input, read_rows
+from tasks.splits import has_labels, open_input, read_rows, true_maps
 from tasks.stage import map_parts, stage_task
 
 if TYPE_CHECKING:
     from segspade_core.metrics.painting_summary import PaintingScores
 
-REVISION = 4
+REVISION = 5
 
 _MODELS = ("dataset", "segmenter", "generator")
 _MADE = ("predicted", "painted_predicted", "cycle", "painted_true", "resegmented")
@@ -192,7 +192,7 @@ def _comparisons(plan: Plan, split: str) -> Iterator[tuple[Comparison, SplitArra
     """(comparison, true maps, predicted maps) of a split; without true maps only the cycle is left."""
     dataset = plan.input("dataset")
     if has_labels(plan.workspace, dataset, split):
-        true = open_input(plan.workspace, dataset, split, "label_ids")
+        true = true_maps(plan.workspace, dataset, split, plan.config["resolution"])
         for comparison, name in _AGAINST_TRUE.items():
             if f"{split}.{name}" in plan.inputs:
                 yield comparison, true, _maps(plan, split, name)

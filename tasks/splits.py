@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 
+from segspade_core.config import Resolution, Split
 from segspade_core.errors import InputError
 from storage.arrays import SplitArrays, create_split, open_split
 from storage.refs import ArtifactRef
@@ -24,12 +26,34 @@ def open_input(workspace: Path, ref: ArtifactRef, split: str, array: str) -> Spl
     folder = Store(workspace).path(ref)
     path = folder / f"{split}.zarr"
     if not path.exists():
-        there = sorted(found.stem for found in folder.glob("*.zarr"))
-        raise InputError(f"{ref} has no split '{split}'; it has {', '.join(there) or 'no splits at all'}")
+        there = ", ".join(splits_in(folder)) or "no splits at all"
+        raise InputError(f"{ref} has no split '{split}'; it has {there}")
     arrays = open_split(path)
     if array not in arrays:
         raise InputError(f"split '{split}' of {ref} has no {array}; it has {', '.join(sorted(arrays))}")
     return arrays
+
+
+def splits_in(folder: Path) -> list[str]:
+    """The splits of an artifact, in the usual order."""
+    return [split for split in get_args(Split) if (folder / f"{split}.zarr").exists()]
+
+
+def full_size_array(split: str) -> str:
+    """Folder of a split's true maps at the size they were annotated at, within a dataset that keeps them."""
+    return f"{split}.full_size.zarr"
+
+
+def true_maps(workspace: Path, dataset: ArtifactRef, split: str, resolution: Resolution) -> SplitArrays:
+    """The true maps to compare predictions with: with 'label' at the largest size there is.
+
+    Raises:
+        InputError: the dataset has no such split, or it has no label maps.
+    """
+    full_size = Store(workspace).path(dataset) / full_size_array(split)
+    if resolution == "label" and full_size.exists():
+        return open_split(full_size)
+    return open_input(workspace, dataset, split, "label_ids")
 
 
 def begin_split(plan: Plan, source: str, read: str, *made: str) -> list[Part]:

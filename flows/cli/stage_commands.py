@@ -84,6 +84,9 @@ def ingest(
     size: Annotated[str, typer.Option(help="HEIGHTxWIDTH to store everything at")],
     split: SplitsOption = None,
     annotation: Annotated[str, typer.Option(help="fine, or coarse with train_extra")] = "fine",
+    full_size_maps: Annotated[
+        bool, typer.Option(help="keep true maps at their own size too, for official scores")
+    ] = True,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave out files with problems")] = False,
     workspace: WorkspaceOption = WORKSPACE,
     verbose: VerboseOption = False,
@@ -97,6 +100,7 @@ def ingest(
             size=size,
             splits=parse_splits(split or ["train", "val"]),
             annotation=annotation,
+            full_size_maps=full_size_maps,
             skip_bad=skip_bad,
         )
         _make(lambda stages: stages.ingest, workspace, verbose, place, config)

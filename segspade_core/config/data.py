@@ -35,6 +35,11 @@ class IngestConfig(Frozen):
     annotation: Literal["fine", "coarse"] = Field(
         "fine", description="Cityscapes: gtFine, or gtCoarse with train_extra added to train"
     )
+    full_size_maps: bool = Field(
+        True,
+        description="keep true maps at the size they were annotated at as well, where a split has one: "
+        "scores are official there",
+    )
     skip_bad: bool = Field(False, description="ingest the rest of a source with problems, and record them")
 
 

@@ -131,7 +131,7 @@ Resolution = Annotated[
     Literal["label", "network"],
     Field(
         description="size that maps are compared at where the two differ: 'label', that of the true maps as "
-        "the dataset holds them, or 'network', that of the predicted ones; by nearest neighbour"
+        "the dataset holds them at their largest, or 'network', that of the predicted ones; nearest neighbour"
     ),
 ]
 
@@ -139,9 +139,8 @@ Resolution = Annotated[
 class ScoreConfig(Frozen):
     """Settings of the scores.
 
-    The official protocol compares at the size of the annotation. A dataset holds it at the size it was
-    ingested at, so that is the largest there is: scores tell it, and ingest at the annotation's own size
-    makes it the official one.
+    The official protocol compares at the size of the annotation: 'label' does, where the dataset kept it
+    (`ingest.full_size_maps`), else at the size that it was ingested at. Scores tell the size.
     """
 
     splits: tuple[Split, ...] = Field(("train", "val"), min_length=1)

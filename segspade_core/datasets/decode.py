@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,14 @@ from segspade_core.datasets.camvid import TO_LABEL_IDS
 from segspade_core.datasets.files import BadFile, SampleFiles
 from segspade_core.datasets.instances import check_instances
 from segspade_core.datasets.pixels import decode_instance_ids, decode_label_ids, decode_photograph
+from segspade_core.datasets.png import read_header
 from segspade_core.datasets.resize import RESIZE_RULE, resize_area, resize_nearest
 from segspade_core.datasets.sample import Sample
 from segspade_core.datasets.source import Source
 from segspade_core.errors import Problem, SourceError
 from segspade_core.labels import IGNORE_ID, NUM_IDS
 
-__all__ = ["RESIZE_RULE", "check_sample", "load_sample"]
+__all__ = ["RESIZE_RULE", "LoadedSample", "check_sample", "load_sample", "map_size"]
 
 _SHOWN = 5  # unknown ids named in a message; a colour map in grey has hundreds
 Array = npt.NDArray[Any]
@@ -31,6 +33,17 @@ _DECODERS: dict[str, Callable[[bytes], Array]] = {
     "instance_ids": decode_instance_ids,
 }
 _WORDS = {"label_ids": "label map", "instance_ids": "instance map"}
+
+
+@dataclass(frozen=True)
+class LoadedSample:
+    """One sample at the size asked for, and what else its files say."""
+
+    sample: Sample
+    full_size: dict[
+        str, Array
+    ]  # label_ids uint8, instance_ids uint16, as annotated: (H, W); those there are
+    sha256: str  # of the files' bytes one after the other: `cat PHOTOGRAPH LABELS INSTANCES | sha256sum`
 
 
 def check_sample(source: Source, files: SampleFiles, config: IngestConfig) -> list[Problem]:
@@ -50,17 +63,28 @@ def check_sample(source: Source, files: SampleFiles, config: IngestConfig) -> li
     return _read(source, files, config)[1]
 
 
-def load_sample(source: Source, files: SampleFiles, config: IngestConfig) -> tuple[Sample, str]:
-    """One sample at `config.size`, by RESIZE_RULE. Takes the memory of one sample.
+def map_size(source: Source, files: SampleFiles) -> tuple[int, int] | None:
+    """(H, W) that the label map of a sample was annotated at, by its header; None where there is no map.
+
+    Raises:
+        BadFile: it is no PNG.
+        OSError: the disk failed.
+    """
+    if files.label_ids is None:
+        return None
+    header = read_header(source.read(files.label_ids))
+    return header.height, header.width
+
+
+def load_sample(source: Source, files: SampleFiles, config: IngestConfig) -> LoadedSample:
+    """One sample at `config.size`, by RESIZE_RULE, with label ids of the one table.
+
+    Takes the memory of one sample.
 
     Args:
         source: where the files lie.
         files: which they are.
         config: layout and size.
-
-    Returns:
-        The sample, with label ids of the one table, and the sha256 of its files' bytes one after the other
-        (`cat PHOTOGRAPH LABELS INSTANCES | sha256sum`), 64 hex digits.
 
     Raises:
         SourceError: a file is wrong: see `check_sample`.
@@ -69,10 +93,11 @@ def load_sample(source: Source, files: SampleFiles, config: IngestConfig) -> tup
     arrays, problems, digest = _read(source, files, config)
     if problems:
         raise SourceError(str(source.place), problems)
-    maps = {name: resize_nearest(arrays[name], config.size) for name in _WORDS if name in arrays}
-    if "label_ids" in maps and config.layout == "camvid":
-        maps["label_ids"] = TO_LABEL_IDS[maps["label_ids"]]
-    return Sample(image=resize_area(arrays["image"], config.size), **maps), digest
+    full_size = {name: arrays[name] for name in _WORDS if name in arrays}
+    if "label_ids" in full_size and config.layout == "camvid":
+        full_size["label_ids"] = TO_LABEL_IDS[full_size["label_ids"]]
+    maps = {name: resize_nearest(array, config.size) for name, array in full_size.items()}
+    return LoadedSample(Sample(image=resize_area(arrays["image"], config.size), **maps), full_size, digest)
 
 
 def _read(

@@ -58,6 +58,32 @@ def test_samples_come_out_as_they_went_in(workspace: Path, source: Path) -> None
     assert Store(workspace).manifest(ref).counts == {"train": COUNT}
 
 
+HALF = CONFIG.model_copy(update={"size": (SIZE[0] // 2, SIZE[1] // 2)})
+
+
+def test_true_maps_are_kept_at_their_own_size_too(workspace: Path, source: Path) -> None:
+    """Fault: official scores have nothing to be compared with but maps that were shrunk; shards mixed up."""
+    store = Store(workspace)
+    folder = store.path(make(plan_ingest(workspace, source, HALF)))
+    assert open_split(folder / "train.zarr")["label_ids"].shape == (COUNT, *HALF.size)
+    np.testing.assert_array_equal(open_split(folder / "train.full_size.zarr")["label_ids"][:], maps(2, COUNT))
+    without = HALF.model_copy(update={"full_size_maps": False})
+    for config in (CONFIG, without):
+        folder = store.path(make(plan_ingest(workspace, source, config)))
+        assert not (folder / "train.full_size.zarr").exists()
+
+
+def test_maps_of_several_sizes_are_not_kept_at_any_of_them(workspace: Path, source: Path) -> None:
+    name = "train/aachen/aachen_000003_000019"
+    for path in (f"leftImg8bit/{name}_leftImg8bit.png", f"gtFine/{name}_gtFine_labelIds.png"):
+        with Image.open(source / path) as picture:
+            larger = picture.resize((SIZE[1] * 2, SIZE[0] * 2), Image.Resampling.NEAREST)
+        larger.save(source / path)
+    folder = Store(workspace).path(make(plan_ingest(workspace, source, CONFIG)))
+    assert not (folder / "train.full_size.zarr").exists()
+    np.testing.assert_array_equal(open_split(folder / "train.zarr")["label_ids"][:], maps(2, COUNT))
+
+
 def _break(source: Path) -> None:
     (source / "leftImg8bit/train/aachen/aachen_000003_000019_leftImg8bit.png").write_bytes(b"no image")
     unknown = np.full(SIZE, 77, np.uint8)
@@ -89,6 +115,6 @@ def test_skip_bad_leaves_out_and_records(workspace: Path, source: Path) -> None:
 def test_a_record_of_problems_is_not_believed_again() -> None:
     """Fault: a file whose permissions were mended is refused for ever, as its size and time are the same."""
     problem: dict[str, Any] = {"file": "a.png", "what": "may not be read", "remedy": "chmod"}
-    assert Checked.model_validate({"problems": []}).problems == []
+    assert Checked.model_validate({"problems": [], "sizes": {}}).problems == []
     with pytest.raises(ValidationError, match="problems are looked for anew"):
-        Checked.model_validate({"problems": [problem]})
+        Checked.model_validate({"problems": [problem], "sizes": {}})

@@ -17,7 +17,7 @@ from segspade_core.metrics.painting import Judges, Looks, look
 from segspade_core.metrics.painting_summary import summarise_painting
 from segspade_core.metrics.summary import summarise
 from segspade_core.metrics.tally import Comparison, Tally
-from storage.arrays import open_split
+from storage.arrays import create_split, open_split, shards, write_shard
 from storage.store import Store
 from storage.tables import read_table
 from tasks import judges
@@ -111,6 +111,38 @@ def test_maps_of_another_size_are_counted_at_the_size_asked_for(
         "painted_predicted": "16x32",
         "cycle": "16x32",
     }
+
+
+@pytest.mark.usefixtures("parts_run_here")
+def test_true_maps_that_were_kept_at_full_size_are_those_that_count(
+    hand_made: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault: predictions are compared at the size that the dataset was ingested at, which flatters them."""
+    true = hand_made.arrays["train", "true"]
+    full_size = true.repeat(2, 1).repeat(2, 2)
+    full_size[:, ::2] = 0  # void, which the shrunk map knows nothing of
+
+    def keep(folder: Path) -> None:
+        path = folder / "train.full_size.zarr"
+        create_split(path, 18, full_size.shape[1:], ("label_ids",), {})
+        for shard, start, stop in shards(18):
+            write_shard(path, shard, {"label_ids": full_size[start:stop]})
+
+    arrays = {"train": {"image": handmade.photographs(1, 18), "label_ids": true}}
+    dataset = handmade.commit(hand_made.workspace, "dataset", "annotated", arrays, keep)
+    journey = hand_made.journeys[0].model_copy(update={"dataset": dataset})
+    found = {}
+    for resolution in ("label", "network"):
+        config = ScoreConfig(splits=("train",), resolution=resolution)
+        plan = plan_score(hand_made.workspace, [journey], config)
+        with Store(hand_made.workspace).writer(plan.ref):
+            score(plan)
+        summary = json.loads((plan.staging / "scores.json").read_text())["splits"]["train"]
+        assert summary["cycle"]["size"] == "16x32"
+        found[resolution] = summary["segmenter"]["size"], summary["segmenter"]["ids"]["pixels"]
+    (label, pixels), (network, of_small) = found["label"], found["network"]
+    assert (label, network) == ("32x64", "16x32")
+    assert pixels == 2 * of_small > 1000, "half of the rows, of four times as many pixels"
 
 
 @pytest.mark.usefixtures("parts_run_here")

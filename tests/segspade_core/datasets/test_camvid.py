@@ -82,7 +82,9 @@ def test_ids_are_mapped_when_a_sample_is_loaded(camvid):
     source = open_source(camvid("a_1.png"))
     (files,) = find_samples(source, config()).samples["train"]
     assert check_sample(source, files, config()) == []
-    sample, _ = load_sample(source, files, config())
+    loaded = load_sample(source, files, config())
+    sample = loaded.sample
+    np.testing.assert_array_equal(loaded.full_size["label_ids"], sample.label_ids)
     assert sample.label_ids[1].tolist() == [23, 11, 17, 7, 8, 21, 20, 13, 26, 24, 25, 0, 0, 0, 0, 0]
     assert sample.label_ids[0, 15] == 255
     assert sample.instance_ids is None
@@ -176,9 +178,9 @@ def test_real_frames_from_a_folder_and_from_a_zip(camvid_sample, tmp_path):
     assert found.problems == unpacked.problems == []
     for files, others in zip(found.samples["val"], unpacked.samples["val"], strict=True):
         assert check_sample(folder, files, settings) == []
-        sample, digest = load_sample(folder, files, settings)
-        other, same_digest = load_sample(packed, others, settings)
-        assert digest == same_digest
+        loaded, same = load_sample(folder, files, settings), load_sample(packed, others, settings)
+        sample, other = loaded.sample, same.sample
+        assert loaded.sha256 == same.sha256
         np.testing.assert_array_equal(sample.image, other.image)
         np.testing.assert_array_equal(sample.label_ids, other.label_ids)
         photograph = np.asarray(Image.open(camvid_sample / files.image)).astype(int)

@@ -16,30 +16,36 @@ from segspade_core.datasets.pixels import decode_label_ids, decode_photograph
 def test_a_good_sample(one):
     """Pixels are as drawn, shrunk by the rule; label and instance ids keep their numbers and types."""
     assert one.lines() == []
-    sample, digest = load_sample(*one.files(), one.config)
+    loaded = load_sample(*one.files(), one.config)
+    sample = loaded.sample
     blocks = one.photo_pixels.reshape(8, 2, 10, 2, 3).astype(int).sum((1, 3))
     np.testing.assert_array_equal(sample.image, (blocks + 2) // 4)
     np.testing.assert_array_equal(sample.label_ids, one.label_pixels[1::2, 1::2])
     np.testing.assert_array_equal(sample.instance_ids, one.instance_pixels[1::2, 1::2])
     assert (sample.image.dtype, sample.label_ids.dtype, sample.instance_ids.dtype) == ("u1", "u1", "u2")
-    assert digest == hashlib.sha256(b"".join(map(one.read, (one.photo, one.label, one.instance)))).hexdigest()
+    for name in ("label_ids", "instance_ids"):
+        full_size, pixels = loaded.full_size[name], getattr(one, f"{name.split('_')[0]}_pixels")
+        np.testing.assert_array_equal(full_size, pixels)
+        assert full_size.dtype == getattr(sample, name).dtype
+    content = b"".join(map(one.read, (one.photo, one.label, one.instance)))
+    assert loaded.sha256 == hashlib.sha256(content).hexdigest()
 
 
 def test_a_zip_gives_the_same_sample_and_digest(one, city, tmp_path):
     city.pack(tmp_path / "all.zip")
-    packed, digest = load_sample(*one.files(tmp_path / "all.zip"), one.config)
-    sample, same = load_sample(*one.files(), one.config)
-    assert digest == same
+    packed = load_sample(*one.files(tmp_path / "all.zip"), one.config)
+    loose = load_sample(*one.files(), one.config)
+    assert packed.sha256 == loose.sha256
     for name in ("image", "label_ids", "instance_ids"):
-        np.testing.assert_array_equal(getattr(packed, name), getattr(sample, name))
+        np.testing.assert_array_equal(getattr(packed.sample, name), getattr(loose.sample, name))
 
 
 def test_relabelling_changes_the_digest(one, png):
-    before = load_sample(*one.files(), one.config)[1]
+    before = load_sample(*one.files(), one.config).sha256
     one.label_pixels[0, 0] = 255
     one.put(one.label, png.encode(one.label_pixels))
     assert one.lines() == []  # 255 is void, and any instance id may lie there
-    assert load_sample(*one.files(), one.config)[1] != before
+    assert load_sample(*one.files(), one.config).sha256 != before
 
 
 def test_photographs_of_any_kind_become_rgb(png):
@@ -75,7 +81,7 @@ def test_16_bit_instances_keep_both_bytes(one, png):
     rows = [row.astype(">u2").tobytes() for row in one.instance_pixels]
     one.put(one.instance, png.raw(20, 16, 16, 0, rows))
     whole = IngestConfig(layout="cityscapes", size=(16, 20), splits=("train",))
-    np.testing.assert_array_equal(load_sample(*one.files(), whole)[0].instance_ids, one.instance_pixels)
+    np.testing.assert_array_equal(load_sample(*one.files(), whole).sample.instance_ids, one.instance_pixels)
 
 
 def test_interlaced_files_are_read_and_their_rows_counted(png):
