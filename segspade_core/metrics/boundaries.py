@@ -65,7 +65,7 @@ def boundary_f1(target: npt.NDArray[Any], predicted: npt.NDArray[Any], tolerance
         In [0, 1]: 2 P R / (P + R); 1 where neither map has a boundary, 0 where only one has.
 
     Source: Csurka et al., "What is a good evaluation measure for semantic
-    segmentation?", BMVC 2013, section 3.
+    segmentation?", BMVC 2013, the contour-based score.
     """
     if target.shape != predicted.shape:
         raise ValueError(

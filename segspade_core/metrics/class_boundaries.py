@@ -1,6 +1,7 @@
 """How well the boundary of each class is met, in counts that add.
 
-Source: Csurka et al., "What is a good evaluation measure for semantic segmentation?", BMVC 2013, section 3.
+Source: Csurka et al., "What is a good evaluation measure for semantic segmentation?", BMVC 2013, the
+contour-based score.
 """
 
 from __future__ import annotations
