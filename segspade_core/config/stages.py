@@ -14,7 +14,7 @@ _STRIDE = 32  # of the segmenters' networks
 Limit = Annotated[int | None, Field(ge=1, description="only the first so many samples of the split")]
 
 
-class WindowsConfig(Frozen):
+class WindowsConfig(Frozen, title="Through windows"):
     """Windows that are seen one at a time, for photographs too large for the memory."""
 
     size: ImageSize
@@ -36,11 +36,9 @@ Scale = Annotated[float, Field(ge=0.25, le=4)]
 
 
 class LookConfig(Frozen):
-    """How a segmenter looks at a photograph: once and at all of it, unless asked for more.
+    """How a segmenter looks at a photograph: once and at all of it, unless asked for more."""
 
-    What is not asked for is left out of what is stored: keys stay those from before there was a choice.
-    """
-
+    # what is not asked for is left out of what is stored: keys stay those from before there was a choice
     windows: WindowsConfig | None = Field(
         None, exclude_if=lambda windows: windows is None, description="none sees the photograph as a whole"
     )
