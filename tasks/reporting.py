@@ -133,9 +133,8 @@ def _facts(plan: Plan, manifests: list[Manifest]) -> dict[str, str]:
         "dataset": f"{dataset.config['layout']} at {dataset.config['size']}; "
         + ", ".join(f"{count} {split}" for split, count in dataset.counts.items()),
         "scored": ", ".join(f"{count} {split}" for split, count in scores.counts.items()),
-        "segmenter": "{encoder} from weights '{weights}', {epochs} epochs, batch {batch}, seed {seed}".format(
-            **segmenter.config
-        ),
+        "segmenter": "{encoder} with {head} from weights '{weights}', {epochs} epochs, batch {batch}, "
+        "seed {seed}".format(**{"head": "fcn32", **segmenter.config}),
         "generator": _generator_fact(generator),
         "resizing": "; ".join(f"{name} {rule}" for name, rule in dataset.config.get("resize", {}).items()),
         "code": scores.git_commit or f"segspade {scores.packages.get('segspade', '')}".strip(),

@@ -170,9 +170,15 @@ def publish(plan: Plan, work: Work, **about: Any) -> ArtifactRef:
     if work.is_done:
         run_logger().info("%s: %s is there", plan.stage, plan.ref)
         return plan.ref
-    say_done(f"✓ {plan.stage}  {plan.ref}  {work.seconds:.1f} s")
+    say_done(f"✓ {plan.stage}  {plan.ref}  {work.seconds:.1f} s{_outcome(about)}")
     run_logger().info("%s: made %s in %.1f s%s", plan.stage, plan.ref, work.seconds, _pace(plan, work, about))
     return plan.ref
+
+
+def _outcome(about: dict[str, Any]) -> str:
+    """How good a segmenter became, where it was validated."""
+    miou = (about.get("metrics") or {}).get("val_miou")
+    return "" if miou is None else f"  val mIoU {miou:.1%}"
 
 
 def _pace(plan: Plan, work: Work, about: dict[str, Any]) -> str:

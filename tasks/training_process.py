@@ -124,8 +124,13 @@ def _train(
             put_bytes(plan.staging / "model.safetensors", painter.model)
     if is_first():
         _write_history(plan.staging, history)
-    metrics = {name: value for name, value in history.epochs[-1].items() if math.isfinite(value)}
+    metrics = {name: value for name, value in _published(history.epochs).items() if math.isfinite(value)}
     return {"counts": counts, "metrics": metrics, "device": device_name(plan.runtime)}
+
+
+def _published(epochs: list[dict[str, float]]) -> dict[str, float]:
+    """The epoch whose weights are published: of a segmenter that is validated the best, else the last."""
+    return max(epochs, key=lambda row: row.get("val_miou", row["epoch"]))
 
 
 def _batch_threads() -> int:

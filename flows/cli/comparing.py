@@ -35,7 +35,7 @@ def compare(
     json: JsonOption = False,
 ) -> None:
     """Segmenters side by side: mIoU, speed in training and here and now, parameters, multiply-accumulates."""
-    with reporting_errors():
+    with reporting_errors(goes_on=False):
         if out is not None and out.suffix != ".svg":
             raise InputError(f"--out {out}: the plot is written as SVG; give a name that ends in .svg")
         runtime = config_of_options(RuntimeConfig, device=device)
@@ -84,6 +84,15 @@ def _notes(found: Any) -> list[str]:
         notes.append(
             "They were trained on different datasets: mIoU, and what depends on the size, do not compare."
         )
+    ways: dict[str, list[str]] = {}
+    for each in found.segmenters:
+        if each.scored_at is not None:
+            ways.setdefault(each.scored_at, []).append(each.key)
+    if len(ways) == 1:
+        notes.append(f"val mIoU is at {next(iter(ways))}.")
+    elif ways:
+        told = "; ".join(f"of {', '.join(keys)} at {way}" for way, keys in ways.items())
+        notes.append(f"val mIoU was measured in several ways, which do not compare: {told}.")
     if any(each.scored_miou is None for each in found.segmenters):
         notes.append("– is what nobody measured: `segspade score` scores a segmenter on val.")
     return notes

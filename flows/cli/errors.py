@@ -25,8 +25,12 @@ _MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @contextmanager
-def reporting_errors() -> Iterator[None]:
-    """Print the message of a known kind of failure without a traceback, and exit with its status."""
+def reporting_errors(goes_on: bool = True) -> Iterator[None]:
+    """Print the message of a known kind of failure without a traceback, and exit with its status.
+
+    Args:
+        goes_on: a command that is stopped and run again begins where it was stopped.
+    """
     console = Console(stderr=True, soft_wrap=True)
     try:
         with _sigterm_as_interrupt():
@@ -42,7 +46,8 @@ def reporting_errors() -> Iterator[None]:
     except ModuleNotFoundError as error:
         _fail_import(console, error)
     except KeyboardInterrupt:
-        console.print("stopped; run the same again to go on from here", style="yellow")
+        again = "; run the same again to go on from here" if goes_on else "; nothing was kept"
+        console.print(f"stopped{again}", style="yellow")
         raise typer.Exit(130) from None
     except (typer.Exit, SystemExit):
         raise

@@ -209,7 +209,7 @@ def _source(where: str, place: str, typed: Collection[str]) -> str:
     if where == OPTIONS:
         return f"--{place.partition('.')[0].replace('_', '-')}: " if place else ""
     source = "--set" if any(place == name or place.startswith(f"{name}.") for name in typed) else where
-    return ": ".join(part for part in (source, place) if part) + ": "
+    return "".join(f"{part}: " for part in (source, place) if part)
 
 
 def print_json(value: Any) -> None:

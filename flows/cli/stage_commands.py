@@ -52,7 +52,8 @@ WindowsOption = Annotated[
     typer.Option(metavar="HEIGHTxWIDTH", help="see large photographs through windows of this size"),
 ]
 OverlapOption = Annotated[
-    float | None, typer.Option(help="least share of a window that it has in common with the next [0.25]")
+    float | None,
+    typer.Option(min=0, max=0.75, help="least share of a window that it has in common with the next [0.25]"),
 ]
 FlipOption = Annotated[bool, typer.Option("--flip", help="average with a look at the mirrored photograph")]
 ScalesOption = Annotated[
@@ -116,7 +117,7 @@ def train_segmenter(
     verbose: VerboseOption = False,
 ) -> None:
     """A dataset → a segmenter. Settings are those of `segmenter:` in a run's YAML, such as --set epochs=5."""
-    with reporting_errors():
+    with reporting_errors(goes_on=not sanity):
         config = read_settings(SegmenterConfig, settings)
         found = _ref(workspace, dataset, "dataset")
         if sanity:

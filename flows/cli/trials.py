@@ -42,7 +42,7 @@ def find_lr(
 
     Settings are those of `train-segmenter`. The rate that is suggested is where the loss falls steepest.
     """
-    with reporting_errors():
+    with reporting_errors(goes_on=False):
         if out is not None and out.suffix != ".svg":
             raise InputError(f"--out {out}: the plot is written as SVG; give a name that ends in .svg")
         config = read_settings(SegmenterConfig, settings)

@@ -31,12 +31,23 @@ _MOVED = {
 }
 
 
+Zoom = Annotated[float, Field(ge=0.1, le=10)]
+
+
+def _check_range(scale: tuple[float, float]) -> tuple[float, float]:
+    if scale[0] > scale[1]:
+        raise ValueError(f"a range is [least, most]: [{scale[1]:g}, {scale[0]:g}]")
+    return scale
+
+
 class AugmentConfig(Frozen):
     """Random changes made to training samples; probabilities in [0, 1], strengths as fractions."""
 
     flip: float = Field(0.5, ge=0, le=1, description="probability of a left-right flip")
     crop: ImageSize | None = Field(None, description="random crop; none trains on whole frames")
-    scale: tuple[float, float] = Field((1.0, 1.0), description="range of random zoom before the crop")
+    scale: Annotated[tuple[Zoom, Zoom], AfterValidator(_check_range)] = Field(
+        (1.0, 1.0), description="range of random zoom before the crop"
+    )
     brightness: float = Field(0.0, ge=0, lt=1)
     contrast: float = Field(0.0, ge=0, lt=1)
     saturation: float = Field(0.0, ge=0, lt=1)
@@ -117,6 +128,16 @@ class SegmenterConfig(Frozen):
         if isinstance(value, dict) and value.get("label_space") == "train_ids":
             return {"num_classes": NUM_TRAIN_IDS, **value}
         return value
+
+    @model_validator(mode="after")
+    def _encoder_learns(self) -> Self:
+        frozen = self.optimiser.frozen_encoder_epochs
+        if frozen >= self.epochs:
+            raise ValueError(
+                f"segmenter.optimiser.frozen_encoder_epochs {frozen}: in {self.epochs} epochs the encoder "
+                "would never learn; take fewer, or more epochs"
+            )
+        return self
 
     @model_validator(mode="after")
     def _label_space_has_its_classes(self) -> Self:

@@ -35,6 +35,12 @@ class WindowsConfig(Frozen, title="Through windows"):
 Scale = Annotated[float, Field(ge=0.25, le=4)]
 
 
+def _check_scales(scales: tuple[float, ...]) -> tuple[float, ...]:
+    if len(set(scales)) < len(scales):
+        raise ValueError("each scale counts once: name it once")
+    return scales
+
+
 class LookConfig(Frozen):
     """How a segmenter looks at a photograph: once and at all of it, unless asked for more."""
 
@@ -45,7 +51,7 @@ class LookConfig(Frozen):
     flip: bool = Field(
         False, exclude_if=lambda flip: not flip, description="a second look, mirrored left to right"
     )
-    scales: tuple[Scale, ...] = Field(
+    scales: Annotated[tuple[Scale, ...], AfterValidator(_check_scales)] = Field(
         (1.0,),
         min_length=1,
         exclude_if=lambda scales: scales == (1.0,),

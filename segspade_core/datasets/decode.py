@@ -40,9 +40,7 @@ class LoadedSample:
     """One sample at the size asked for, and what else its files say."""
 
     sample: Sample
-    full_size: dict[
-        str, Array
-    ]  # label_ids uint8, instance_ids uint16, as annotated: (H, W); those there are
+    full_size: dict[str, Array]  # label_ids uint8, instance_ids uint16, as annotated: (H, W); those there are
     sha256: str  # of the files' bytes one after the other: `cat PHOTOGRAPH LABELS INSTANCES | sha256sum`
 
 

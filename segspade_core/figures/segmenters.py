@@ -23,6 +23,7 @@ class ComparedSegmenter:
         size: 'HxW' of that dataset, which everything here is measured at.
         classes: how many it tells apart: 34 label ids, or the 19 of the official score.
         val_miou: the best that training saw, over these classes.
+        scored_at: size that the scores compare at, and looks, if more than one was taken; None likewise.
         scored_miou: over label ids, on val, from the scores; None where nobody scored it.
         scored_miou_19: likewise over the 19 official classes.
         training_images_per_second: in the whole of its training, with validation and checkpoints.
@@ -39,6 +40,7 @@ class ComparedSegmenter:
     size: str
     classes: int
     val_miou: float | None
+    scored_at: str | None
     scored_miou: float | None
     scored_miou_19: float | None
     training_images_per_second: float | None

@@ -58,24 +58,27 @@ def confusion_matrix(
     ignored[[id if id in range(256) else 255 for id in unknown]] = True
     pairs[ignored] = 0
     if pairs[num_classes:].any() or target.dtype != np.uint8:
-        _refuse_strays(target, "target", num_classes, unknown)
+        _refuse_strays(target, "target", num_classes, unknown, f"map it to {ignore_id} if it means void")
     counts, others = pairs[:num_classes, :num_classes], pairs[:num_classes, num_classes]
     if count_others:
         others = others + counts[:, ignored[:num_classes]].sum(axis=1)
         return np.column_stack([np.where(ignored[:num_classes], 0, counts), others])
     if others.any():
         known = ~np.isin(target, unknown)
-        _refuse_strays(prediction[known], "prediction", num_classes, [])
+        remedy = "predict a class for every pixel, or count with `count_others` what is none"
+        _refuse_strays(prediction[known], "prediction", num_classes, [], remedy)
     return counts.copy()
 
 
-def _refuse_strays(ids: npt.NDArray[Any], name: str, num_classes: int, unknown: Sequence[int]) -> None:
+def _refuse_strays(
+    ids: npt.NDArray[Any], name: str, num_classes: int, unknown: Sequence[int], remedy: str
+) -> None:
     outside = ids[(ids < 0) | (ids >= num_classes)]
     strays, pixels = np.unique(outside[~np.isin(outside, unknown)], return_counts=True)
     if strays.size:
         raise InputError(
             f"{name} holds id {strays[0]} ({pixels[0]} pixels), which is not one of the {num_classes} "
-            f"classes; map it to {IGNORE_ID} if it means void"
+            f"classes; {remedy}"
         )
 
 

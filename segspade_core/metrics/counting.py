@@ -16,7 +16,10 @@ _AT_ONCE = 2**30  # pixels, so that counts of 32 bits do not overflow
 
 
 def check_maps(target: npt.NDArray[Any], prediction: npt.NDArray[Any]) -> None:
-    """Raise ValueError unless both have the same shape, and InputError unless both hold integers."""
+    """Raise ValueError unless both are arrays of the same shape, and InputError unless they hold integers."""
+    for name, ids in (("target", target), ("prediction", prediction)):
+        if not isinstance(ids, np.ndarray):
+            raise ValueError(f"{name} is a {type(ids).__name__}: it must be a NumPy array")
     if target.shape != prediction.shape:
         raise ValueError(
             f"target is {target.shape}, prediction is {prediction.shape}: they must be the same size"

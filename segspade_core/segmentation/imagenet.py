@@ -11,7 +11,10 @@ import torchvision
 from segspade_core.errors import WeightsError
 from segspade_core.training.download import download, named_digest
 
-REMEDY = "set segmenter.weights to the path of a file of weights; or set it to 'none' to train from scratch"
+REMEDY = (
+    "set segmenter.weights to the path of a file of weights, or to 'none' to train from scratch; or take the "
+    "encoder efficientnet-lite0, whose weights install as a package"
+)
 
 
 def imagenet_weights(encoder: str, remedy: str = REMEDY) -> tuple[bytes, str]:
@@ -35,7 +38,7 @@ def imagenet_weights(encoder: str, remedy: str = REMEDY) -> tuple[bytes, str]:
             download(url, path)
         except OSError as error:  # URLError and timeouts are OSErrors
             raise WeightsError(
-                f"imagenet weights of {encoder}: {url} cannot be downloaded ({error}). Three ways out: fetch "
+                f"imagenet weights of {encoder}: {url} cannot be downloaded ({error}). Ways out: fetch "
                 f"that file where there is a network and put it at {path}; or {remedy}"
             ) from error
     content = path.read_bytes()

@@ -78,7 +78,7 @@ def _hub_weights(encoder: str) -> tuple[bytes, str]:
             download(url, path)
         except OSError as error:  # URLError and timeouts are OSErrors
             raise WeightsError(
-                f"imagenet weights of {encoder}: {url} cannot be downloaded ({error}). Three ways out: fetch "
+                f"imagenet weights of {encoder}: {url} cannot be downloaded ({error}). Ways out: fetch "
                 f"that file where there is a network and put it at {path}; or {REMEDY}"
             ) from error
     return path.read_bytes(), str(path)

@@ -67,6 +67,36 @@ def error_of(*arguments: str | Path) -> tuple[int, str]:
             ("segment", "a", "b", "--windows", "32x32"),
             "error: --windows: windows of 32x32 with an overlap of",
         ),
+        (
+            ("segment", "a", "b", "--windows", "64x64", "--overlap", "0.9"),
+            "Invalid value for '--overlap': Input should be",
+        ),
+        (("segment", "a", "b", "--scales", "1,1"), "error: --scales: each scale counts once"),
+        (
+            ("train-segmenter", "abcd", "--set", "augment.scale=[1.5,0.5]", "-w", "."),
+            "error: --set: augment.scale: a range is [least, most]: [0.5, 1.5]",
+        ),
+        (
+            ("train-segmenter", "abcd", "--set", "augment.scale=[0,1]", "-w", "."),
+            "error: --set: augment.scale.0: Input should be greater than or equal to 0.1",
+        ),
+        (
+            (
+                "train-segmenter",
+                "abcd",
+                "--set",
+                "epochs=1",
+                "--set",
+                "optimiser.frozen_encoder_epochs=1",
+                "-w",
+                ".",
+            ),
+            "error: segmenter.optimiser.frozen_encoder_epochs 1: in 1 epochs the encoder would never learn",
+        ),
+        (
+            ("train-segmenter", "abcd", "--set", "lr=1", "-w", "."),
+            "error: segmenter.lr is now segmenter.optimiser",
+        ),
         (("segment", "a", "b", "--overlap", "0.5"), "error: --overlap: there are no windows to overlap"),
         (
             ("segment", "a", "b", "--scales", "1,9"),

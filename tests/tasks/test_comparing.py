@@ -30,27 +30,36 @@ CPU = RuntimeConfig(device="cpu")
 @pytest.fixture
 def dataset(workspace: Path) -> ArtifactRef:
     splits = {"val": {"image": photographs(1, 2), "label_ids": maps(1, 2)}}
-    return commit(workspace, "dataset", splits=splits, config={"layout": "minicity", "size": "16x32"})
+    config = {"layout": "minicity", "size": "16x32"}
+    return commit(workspace, "dataset", splits=splits, config=config, counts={"train": 10, "val": 2})
 
 
-def trained(workspace: Path, dataset: ArtifactRef, name: str, steps: int = 0) -> ArtifactRef:
-    """A segmenter of `steps` steps of 6 images."""
+def trained(workspace: Path, dataset: ArtifactRef, name: str, epochs: int = 0) -> ArtifactRef:
+    """A segmenter of `epochs` epochs, whose updates are of more images than there are."""
 
     def write(folder: Path) -> None:
         (folder / "model.safetensors").write_text(name)
-        if steps:
-            write_table(folder / "steps.parquet", pd.DataFrame({"step": range(steps)}))
+        if epochs:
+            write_table(folder / "epochs.parquet", pd.DataFrame({"epoch": range(epochs)}))
 
-    return commit(workspace, "segmenter", name, write=write, config={"batch": 6}, dataset=dataset)
+    return commit(
+        workspace, "segmenter", name, write=write, config={"batch": 6, "accumulate": 2}, dataset=dataset
+    )
 
 
-def scored(workspace: Path, miou: float, count: int, **inputs: ArtifactRef) -> ArtifactRef:
-    summary = {"splits": {"val": {"segmenter": {"ids": {"miou": miou}, "train_ids": {"miou": miou / 2}}}}}
+def scored(
+    workspace: Path, miou: float, count: int, look: dict[str, Any] | None = None, **inputs: Any
+) -> ArtifactRef:
+    """Scores of val, of maps that were made with `look`; a `resolution` among the inputs is the config's."""
+    config = {"resolution": inputs.pop("resolution", "label")}
+    row = {"size": "16x32", "ids": {"miou": miou}, "train_ids": {"miou": miou / 2}}
+    summary = {"splits": {"val": {"segmenter": row}}}
+    inputs["val.predicted"] = commit(workspace, "label_maps", f"of {miou}", config=look)
 
     def write(folder: Path) -> None:
         (folder / "scores.json").write_text(json.dumps(summary))
 
-    return commit(workspace, "scores", str(miou), write=write, counts={"val": count}, **inputs)
+    return commit(workspace, "scores", str(miou), write=write, counts={"val": count}, config=config, **inputs)
 
 
 class Small(nn.Conv2d):
@@ -77,9 +86,10 @@ def small_models(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def test_what_stands_in_artifacts_is_looked_up(
     workspace: Path, dataset: ArtifactRef, small_models: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fault: scores of another segmenter, another dataset or fewer frames; rates of steps and not images."""
-    one, two = trained(workspace, dataset, "one", steps=4), trained(workspace, dataset, "two")
+    """Fault: scores of another segmenter, another dataset or fewer frames; rates of updates, not images."""
+    one, two = trained(workspace, dataset, "one", epochs=6), trained(workspace, dataset, "two")
     other = commit(workspace, "dataset", "other", config={"layout": "minicity", "size": "32x64"})
+    scored(workspace, 0.9, 2, {"flip": True, "scales": [0.5, 1.0]}, dataset=dataset, segmenter=two)
     scored(workspace, 0.5, 2, dataset=dataset, segmenter=one)
     scored(workspace, 0.6, 1, dataset=dataset, segmenter=one)
     scored(workspace, 0.7, 9, dataset=other, segmenter=one)
@@ -98,12 +108,27 @@ def test_what_stands_in_artifacts_is_looked_up(
     assert (first.names, second.names) == (("mine",), ())
     assert (first.encoder, first.head, second.head) == ("resnet18", "fcn32", "unet")
     assert (first.val_miou, first.scored_miou, first.scored_miou_19) == (0.4, 0.5, 0.25)
-    assert (second.val_miou, second.scored_miou, second.training_images_per_second) == (None, None, None)
-    assert first.training_images_per_second == 4 * 6 / 12
+    assert (second.val_miou, second.training_images_per_second) == (None, None)
+    assert (second.scored_miou, second.scored_at) == (0.9, "16x32, flipped, at scales 0.5, 1")
+    assert first.scored_at == "16x32"
+    assert first.training_images_per_second == 6 * 10 / 12
     assert first.classes == 12
     assert (first.size, first.dataset) == ("16x32", dataset.key)
     assert (first.parameters, first.macs) == (12 * 3 * 9 + 12, 16 * 32 * 12 * 3 * 9)
     assert found.device == "cpu"
+
+
+@pytest.mark.usefixtures("small_models")
+def test_the_official_score_counts_where_there_is_one(workspace: Path, dataset: ArtifactRef) -> None:
+    """Fault: the newest or largest score is taken, of more looks or a smaller size than another's."""
+    one = trained(workspace, dataset, "one")
+    models = {"dataset": dataset, "segmenter": one}
+    scored(workspace, 0.4, 1, **models)
+    scored(workspace, 0.7, 2, {"flip": True}, **models)
+    scored(workspace, 0.8, 2, {"windows": {"size": "64x64", "overlap": 0.25}}, **models)
+    scored(workspace, 0.9, 2, resolution="network", **models)
+    (found,) = compare_segmenters(workspace, [one], CPU, rounds=1).segmenters
+    assert (found.scored_miou, found.scored_at) == (0.4, "16x32")
 
 
 @pytest.mark.usefixtures("small_models")

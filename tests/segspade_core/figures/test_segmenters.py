@@ -17,6 +17,7 @@ ONE = ComparedSegmenter(
     size="192x384",
     classes=34,
     val_miou=0.2,
+    scored_at="192x384",
     scored_miou=0.5,
     scored_miou_19=0.6,
     training_images_per_second=None,

@@ -174,6 +174,12 @@ def test_says_what_is_wrong_with_the_maps() -> None:
             confusion_matrix(road, strays, 34)
         with pytest.raises(InputError, match=rf"target holds id {stray} \(4 pixels\), which is not one"):
             confusion_matrix(strays, road, 34)
+    with pytest.raises(InputError, match=r"holds id 255 .*; map it to -1 if it means void$"):
+        confusion_matrix(np.full((2, 2), 255, np.int64), road, 34, ignore_id=-1)
+    with pytest.raises(InputError, match=r"prediction holds id 255 .*; predict a class for every pixel"):
+        confusion_matrix(road, np.full((2, 2), 255, np.uint8), 34)
+    with pytest.raises(ValueError, match="prediction is a list: it must be a NumPy array"):
+        confusion_matrix(road, road.tolist(), 34)
     with pytest.raises(
         ValueError, match=r"target is \(2, 2\), prediction is \(2, 1\): they must be the same size"
     ):
