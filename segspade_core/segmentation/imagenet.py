@@ -11,13 +11,11 @@ import torchvision
 from segspade_core.errors import WeightsError
 from segspade_core.training.download import download, named_digest
 
-REMEDY = (
-    "set segmenter.weights to the path of a file of weights, or to 'none' to train from scratch; or take the "
-    "encoder efficientnet-lite0, whose weights install as a package"
-)
+REMEDY = "set segmenter.weights to the path of a file of weights; or set it to 'none' to train from scratch"
+OR_ANOTHER = f"{REMEDY}; or take the encoder efficientnet-lite0, whose weights install as a package"
 
 
-def imagenet_weights(encoder: str, remedy: str = REMEDY) -> tuple[bytes, str]:
+def imagenet_weights(encoder: str, remedy: str = OR_ANOTHER) -> tuple[bytes, str]:
     """The file of torchvision's IMAGENET1K_V1 weights, and where it lies.
 
     V1 also for ResNet-50, whose V2 is the better classifier: torchvision's own segmentation networks start

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from segspade_core.config.encoders import EFFICIENTNET_LITE0, TIMM
 from segspade_core.errors import InputError, WeightsError
 from segspade_core.segmentation.encoders import TORCHVISION_RESNETS, building, library_encoder
-from segspade_core.segmentation.imagenet import REMEDY, imagenet_weights
+from segspade_core.segmentation.imagenet import OR_ANOTHER, REMEDY, imagenet_weights
 from segspade_core.training.download import download
 from segspade_core.training.efficientnet_lite import FILE, efficientnet_lite0_file, timm_names
 from segspade_core.training.weights_file import fit
@@ -79,7 +79,7 @@ def _hub_weights(encoder: str) -> tuple[bytes, str]:
         except OSError as error:  # URLError and timeouts are OSErrors
             raise WeightsError(
                 f"imagenet weights of {encoder}: {url} cannot be downloaded ({error}). Ways out: fetch "
-                f"that file where there is a network and put it at {path}; or {REMEDY}"
+                f"that file where there is a network and put it at {path}; or {OR_ANOTHER}"
             ) from error
     return path.read_bytes(), str(path)
 
@@ -98,7 +98,7 @@ def _published(encoder: str) -> tuple[str, str | None, str]:
         settings: dict[str, Any] = encoders[encoder]["pretrained_settings"]
         if "imagenet" in settings:
             return settings["imagenet"]["repo_id"], settings["imagenet"]["revision"], "model.safetensors"
-    raise WeightsError(f"imagenet weights of {encoder}: none are published; {REMEDY}")
+    raise WeightsError(f"imagenet weights of {encoder}: none are published; {OR_ANOTHER}")
 
 
 def _read_by_library(encoder: str, entries: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
