@@ -99,8 +99,9 @@ def main() -> None:
                 seconds, size = map(float, said.split())
                 label_ids = np.load(out)
                 whole = label_ids if whole is None else whole
+                shown = Path(head).parent.name if asked.segmenter else head
                 print(
-                    f"{head:14} {way:9} {seconds:6.2f} s   {size / 2**20:6.0f} MiB   "
+                    f"{shown:16} {way:9} {seconds:6.2f} s   {size / 2**20:6.0f} MiB   "
                     f"{np.mean(label_ids == whole):7.2%} of pixels as whole"
                 )
 
