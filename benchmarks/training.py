@@ -7,6 +7,7 @@ The peers have the plain form of the network, as torchvision's reference script 
 `DataLoader`), and, in the simplest case, a `Dataset` of PNGs that is read between the steps.
 
     python benchmarks/training.py [--batch 4] [--steps 6] [--rounds 5] [--threads 0] [--encoder resnet34]
+    python benchmarks/training.py --device cuda --batch 32 --steps 40 --warm-up 5 --workers 8 [--precision bf16]
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from segspade_core.segmentation.batches import LabelledImages
 from segspade_core.segmentation.encoders import IMAGENET_MEAN, IMAGENET_STD
 from segspade_core.segmentation.state import TrainingState
 from segspade_core.segmentation.step import Updates
+from segspade_core.training.device import autocast
 from segspade_core.training.divergence import Place
 from segspade_core.training.events import EpochEvent, StepEvent
 from storage.arrays import create_split, open_split, write_shard
@@ -42,6 +44,7 @@ from storage.arrays import create_split, open_split, write_shard
 SIZE = (256, 512)
 CLASSES = 34
 SHARD = 16
+DRAWN = 64  # frames that differ; the others are these again: they cost as much to read
 
 
 class Forgetful:
@@ -57,8 +60,9 @@ class Forgetful:
 class PngFiles(Dataset[tuple[Tensor, Tensor]]):
     """Photographs and label maps as PNG, flipped at random and normalised, one sample at a time."""
 
-    def __init__(self, folder: Path) -> None:
-        self.photographs = sorted(folder.glob("*_image.png"))
+    def __init__(self, folder: Path, count: int) -> None:
+        drawn = sorted(folder.glob("*_image.png"))
+        self.photographs = [drawn[index % len(drawn)] for index in range(count)]
 
     def __len__(self) -> int:
         return len(self.photographs)
@@ -91,14 +95,15 @@ class PlainNetwork(nn.Module):
 
 
 def write_frames(folder: Path, count: int) -> None:
-    """The same drawn frames as a Zarr split and as PNGs."""
-    city = MinicityConfig(train=count, val=0, size=SIZE)
-    samples = [draw_frame(city, "train", index).sample for index in range(count)]
+    """The same drawn frames as a Zarr split of `count` and as PNGs."""
+    drawn = min(count, DRAWN)
+    city = MinicityConfig(train=drawn, val=0, size=SIZE)
+    samples = [draw_frame(city, "train", index).sample for index in range(drawn)]
     images = np.stack([sample.image for sample in samples])
     ids = np.stack([sample.label_ids for sample in samples])
     create_split(folder / "train.zarr", count, SIZE, ("image", "label_ids"), {})
     for shard, start in enumerate(range(0, count, SHARD)):
-        part = slice(start, start + SHARD)
+        part = [index % drawn for index in range(start, min(start + SHARD, count))]
         write_shard(folder / "train.zarr", shard, {"image": images[part], "label_ids": ids[part]})
     for index, (image, of_one) in enumerate(zip(images, ids, strict=True)):
         Image.fromarray(image).save(folder / f"{index:04}_image.png")
@@ -106,7 +111,7 @@ def write_frames(folder: Path, count: int) -> None:
         Image.fromarray(known).save(folder / f"{index:04}_ids.png")
 
 
-def seconds_of_loop(config: SegmenterConfig, arrays: Any, workers: int) -> list[float]:
+def seconds_of_loop(config: SegmenterConfig, arrays: Any, workers: int, device: torch.device) -> list[float]:
     """Seconds between the ends of steps, of the loop that `segspade train-segmenter` runs."""
     ends: list[float] = []
 
@@ -118,6 +123,7 @@ def seconds_of_loop(config: SegmenterConfig, arrays: Any, workers: int) -> list[
         config,
         arrays["image"],
         arrays["label_ids"],
+        device=device,
         checkpoints=Forgetful(),
         checkpoint_every_steps=10**9,
         on_event=listen,
@@ -126,12 +132,16 @@ def seconds_of_loop(config: SegmenterConfig, arrays: Any, workers: int) -> list[
     return np.diff(ends).tolist()
 
 
-def seconds_at_the_limit(config: SegmenterConfig, arrays: Any, steps: int) -> list[float]:
+def seconds_at_the_limit(
+    config: SegmenterConfig, arrays: Any, steps: int, device: torch.device
+) -> list[float]:
     """Seconds of steps on one batch that is there already."""
-    state = TrainingState(config, torch.device("cpu"))
+    state = TrainingState(config, device)
     updates = Updates(state)
     data = LabelledImages("train", arrays["image"], arrays["label_ids"], CLASSES)
     batches = data.batches(config, 0, 0)
+    if device.type == "cuda":
+        batches = tuple(batch.pinned() for batch in batches)
     seconds = []
     for step in range(steps + 1):
         began = time.perf_counter()
@@ -141,14 +151,19 @@ def seconds_at_the_limit(config: SegmenterConfig, arrays: Any, steps: int) -> li
     return seconds[1:]
 
 
-def seconds_of_plain_loop(encoder: str, batches: Iterable[Any]) -> list[float]:
+def seconds_of_plain_loop(
+    encoder: str, batches: Iterable[Any], device: torch.device, precision: str
+) -> list[float]:
     """Seconds between the ends of steps of the textbook's loop."""
     torch.manual_seed(0)
-    network = PlainNetwork(encoder).train()
+    network = PlainNetwork(encoder).train().to(device)
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-4)
     ends = []
     for images, targets in batches:
-        loss = F.cross_entropy(network(images), targets, ignore_index=IGNORE_ID)
+        images, targets = images.to(device, non_blocking=True), targets.to(device, non_blocking=True)
+        with autocast(device, precision):
+            logits = network(images)
+            loss = F.cross_entropy(logits, targets, ignore_index=IGNORE_ID)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -173,7 +188,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0, help="of the processor; 0: as many as there are")
     parser.add_argument("--encoder", default="resnet34")
     parser.add_argument("--workers", type=int, default=1, help="threads, or processes, that make batches")
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
+    parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
+    parser.add_argument("--compile", action="store_true", help="the network of our loop")
+    parser.add_argument("--warm-up", type=int, default=0, help="first steps of each way that do not count")
     asked = parser.parse_args()
+    device, peers = asked.device, (asked.device, asked.precision)
     if asked.threads:
         torch.set_num_threads(asked.threads)
     config = SegmenterConfig(
@@ -181,33 +201,47 @@ def main() -> None:
         weights="none",
         epochs=1,
         batch=asked.batch,
+        precision=asked.precision,
+        compile=asked.compile,
         augment=AugmentConfig(flip=0.5),
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_frames(folder, (asked.steps + 1) * asked.batch)
-        arrays, files = open_split(folder / "train.zarr"), PngFiles(folder)
+        count = (asked.steps + 1) * asked.batch
+        write_frames(folder, count)
+        arrays, files = open_split(folder / "train.zarr"), PngFiles(folder, count)
         ways: dict[str, Callable[[], list[float]]] = {
-            "limit: one batch in memory": lambda: seconds_at_the_limit(config, arrays, asked.steps),
-            "segspade, Zarr": lambda: seconds_of_loop(config, arrays, asked.workers),
+            "limit: one batch in memory": lambda: seconds_at_the_limit(config, arrays, asked.steps, device),
+            "segspade, Zarr": lambda: seconds_of_loop(config, arrays, asked.workers, device),
             "plain network, DataLoader of PNGs": lambda: seconds_of_plain_loop(
                 asked.encoder,
-                DataLoader(files, asked.batch, shuffle=True, num_workers=asked.workers, drop_last=True),
+                DataLoader(
+                    files,
+                    asked.batch,
+                    shuffle=True,
+                    num_workers=asked.workers,
+                    pin_memory=device.type == "cuda",
+                    drop_last=True,
+                ),
+                *peers,
             ),
             "plain network, PNGs between steps": lambda: seconds_of_plain_loop(
-                asked.encoder, read_between(files, asked.batch)
+                asked.encoder, read_between(files, asked.batch), *peers
             ),
         }
         seconds: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(asked.rounds):
             for way, measure in ways.items():
-                seconds[way] += measure()
+                seconds[way] += measure()[asked.warm_up :]
     rates = {way: asked.batch / median(values) for way, values in seconds.items()}
     limit, ours = list(rates.values())[:2]
-    print(f"{asked.encoder} at {SIZE[0]}x{SIZE[1]}, batch {asked.batch}, {torch.get_num_threads()} threads")
+    where = f"{torch.get_num_threads()} threads"
+    if device.type == "cuda":
+        where = f"{torch.cuda.get_device_name(device)}, {asked.precision}{', compiled' * asked.compile}"
+    print(f"{asked.encoder} at {SIZE[0]}x{SIZE[1]}, batch {asked.batch}, {where}")
     for way, rate in rates.items():
         print(
-            f"{way:36} {rate:6.2f} images/s   {rate / limit:6.1%} of the limit   ours / it {ours / rate:5.2f}"
+            f"{way:36} {rate:8.2f} images/s   {rate / limit:6.1%} of the limit   ours / it {ours / rate:5.2f}"
         )
 
 

@@ -15,7 +15,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -23,9 +23,7 @@ from storage.check import check_sizes
 from storage.errors import DamagedArtifact, StorageError
 from storage.files import put_bytes, sha256_file
 from storage.manifest import NAME, FileRecord, how_to_mend
-
-if TYPE_CHECKING:
-    import zarr
+from storage.shards import ShardReader
 
 SHARD = 16
 DTYPES = {"image": "uint8", "label_ids": "uint8", "instance_ids": "uint16", "confidence": "uint8"}
@@ -118,12 +116,12 @@ def shard_done(path: Path, shard: int, *, deep: bool = False) -> bool:
 class SplitArray:
     """One array of a split, read when sliced. Can be pickled, and used in threads and after a fork."""
 
-    def __init__(self, path: Path, name: str, shape: tuple[int, ...], dtype: str) -> None:
-        self.shape = shape
-        self.dtype = np.dtype(dtype)
+    def __init__(self, path: Path, name: str, metadata: Mapping[str, Any]) -> None:
+        self.shape = tuple(metadata["shape"])
+        self.dtype = np.dtype(metadata["data_type"])
         self._path = path
         self._name = name
-        self._opened: Any = None
+        self._reader = ShardReader(metadata)
 
     @property
     def ndim(self) -> int:
@@ -154,27 +152,20 @@ class SplitArray:
     def __iter__(self) -> Iterator[np.ndarray[Any, Any]]:
         return (self[row] for row in range(len(self)))
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_opened": None}
-
     def _read(self, start: int, stop: int) -> np.ndarray[Any, Any]:
-        if self._opened is None:
-            self._opened = _open_for_reading(self._path, self._name)
-        out = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        parts = [np.empty((0, *self.shape[1:]), self.dtype)]
         for shard in range(start // SHARD, -(-stop // SHARD) if stop > start else start // SHARD):
-            low, high = max(start, shard * SHARD), min(stop, (shard + 1) * SHARD)
+            rows = range(max(start - shard * SHARD, 0), min(stop - shard * SHARD, SHARD))
             file = _shard_file(self._path, self._name, shard, self.ndim)
-            # Zarr takes a missing shard for one of fill values and says nothing
-            if not file.is_file():
-                raise DamagedArtifact(f"{file}: missing. {how_to_mend(self._path.parent)}")
             try:
-                out[low - start : high - start] = self._opened[low:high]
-            except Exception as error:
-                # whatever a codec says of bytes it cannot read, it does not say which file they are in
+                parts.append(self._reader.read(file, rows))
+            except FileNotFoundError as error:
+                raise DamagedArtifact(f"{file}: missing. {how_to_mend(self._path.parent)}") from error
+            except (ValueError, OSError) as error:
                 raise DamagedArtifact(
                     f"{file}: damaged ({error}). {how_to_mend(self._path.parent)}"
                 ) from error
-        return out
+        return parts[1] if len(parts) == 2 else np.concatenate(parts)
 
 
 class SplitArrays(Mapping[str, SplitArray]):
@@ -205,15 +196,11 @@ def open_split(path: Path) -> SplitArrays:
         check_sizes(path.parent, f"{path.name}/")
     try:
         attributes = json.loads((path / "zarr.json").read_bytes()).get("attributes", {})
-        found = _array_metadata(path)
-    except (OSError, ValueError) as error:
+        arrays = {name: SplitArray(path, name, metadata) for name, metadata in _array_metadata(path).items()}
+    except (OSError, ValueError, KeyError) as error:
         raise DamagedArtifact(
             f"{path}: not the arrays of a split ({error}). {how_to_mend(path.parent)}"
         ) from error
-    arrays = {
-        name: SplitArray(path, name, tuple(metadata["shape"]), metadata["data_type"])
-        for name, metadata in found.items()
-    }
     return SplitArrays(path, arrays, attributes)
 
 
@@ -284,9 +271,3 @@ def _encode(
     array.with_config({"write_empty_chunks": True})[start:stop] = samples
     (content,) = (value for key, value in kept.items() if key != "zarr.json")
     return bytes(content.to_bytes())
-
-
-def _open_for_reading(path: Path, name: str) -> zarr.Array[Any]:
-    import zarr
-
-    return zarr.open_array(path / name, mode="r", zarr_format=3)

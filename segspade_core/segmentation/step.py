@@ -69,23 +69,39 @@ class Updates:
         state.optimiser.zero_grad(set_to_none=True)
         if processes() > 1:
             torch.manual_seed(process_seed(state.config.seed, state.taken, rank()))
-        record: dict[str, float] = {}
-        for batch, share in zip(batches, _shares(batches, state.device), strict=True):
+        shares = _shares(batches, state.device)
+        losses: list[dict[str, Tensor]] = []
+        for batch, share in zip(batches, shares, strict=True):
             with telling_compiler("segmenter.compile"):
                 terms = self._terms(batch)
-                own = [share * term.item() for term in terms.values()]
-                # of all processes, so that all of them see the same NaN
-                values = dict(zip(terms, summed_numbers(own, state.device), strict=True))
-                check_losses(values, place, self.remedy)
                 (share * terms["loss"]).backward()
-            record = {name: record.get(name, 0.0) + value for name, value in values.items()}
+            losses.append({name: term.detach() for name, term in terms.items()})
         sum_gradients(model.parameters())
-        if state.config.optimiser.clip_norm is not None:
-            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), state.config.optimiser.clip_norm)
-            record["grad_norm"] = norm.item()
-            check_gradient(record["grad_norm"], place, self.remedy)
+        limit, norm = state.config.optimiser.clip_norm, None
+        if limit is not None:
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), limit)
         state.optimiser.step()
         state.advance()
+        return self._record(losses, shares, norm, place)
+
+    def _record(
+        self, losses: Sequence[dict[str, Tensor]], shares: Sequence[float], norm: Tensor | None, place: Place
+    ) -> dict[str, float]:
+        """Read and check the numbers of a step that was taken.
+
+        Only now: a number that is read waits for a GPU to have come to it, which would then wait for what is
+        left of the step. A step that went wrong is refused here, before anything of it is kept.
+        """
+        record: dict[str, float] = {}
+        for terms, share in zip(losses, shares, strict=True):
+            own = [share * term.item() for term in terms.values()]
+            # of all processes, so that all of them see the same NaN
+            values = dict(zip(terms, summed_numbers(own, self.state.device), strict=True))
+            check_losses(values, place, self.remedy)
+            record = {name: record.get(name, 0.0) + value for name, value in values.items()}
+        if norm is not None:
+            record["grad_norm"] = norm.item()
+            check_gradient(record["grad_norm"], place, self.remedy)
         return record
 
     def _terms(self, batch: Batch) -> dict[str, Tensor]:

@@ -1,0 +1,117 @@
+"""The reader of shards reads what zarr-python reads, and refuses what it does not understand."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storage.arrays import create_split, open_split, write_shard
+from storage.errors import DamagedArtifact
+from storage.shards import ShardReader
+
+NAMES = ("image", "label_ids", "instance_ids", "confidence")
+
+
+def write(path: Path, count: int, size: tuple[int, int], seed: int = 0) -> None:
+    random = np.random.default_rng(seed)
+    create_split(path, count, size, NAMES, {})
+    for shard, start in enumerate(range(0, count, 16)):
+        n = min(16, count - start)
+        write_shard(path, shard, {
+            "image": random.integers(0, 256, (n, *size, 3), np.uint8),
+            "label_ids": random.integers(0, 34, (n, *size), np.uint8),
+            "instance_ids": random.integers(0, 40_000, (n, *size), np.uint16),
+            "confidence": np.full((n, *size), 255, np.uint8),
+        })  # fmt: skip
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 35), st.integers(1, 40), st.integers(1, 40), st.data())
+def test_every_sample_is_the_one_that_zarr_reads(
+    tmp_path_factory: pytest.TempPathFactory, count: int, height: int, width: int, data: Any
+) -> None:
+    """Fault: a row of another shard; bytes of uint16 the wrong way round; a short last shard read past."""
+    path = tmp_path_factory.mktemp("split") / "train.zarr"
+    write(path, count, (height, width))
+    peer, ours = zarr.open_group(path, mode="r"), open_split(path)
+    start = data.draw(st.integers(0, count))
+    stop = data.draw(st.integers(start, count))
+    for name in NAMES:
+        expected = np.asarray(peer[name])
+        assert ours[name][start:stop].dtype == expected.dtype
+        np.testing.assert_array_equal(ours[name][start:stop], expected[start:stop])
+        np.testing.assert_array_equal(ours[name][-1], expected[-1])
+
+
+def test_threads_read_at_once(tmp_path: Path) -> None:
+    """Fault: a position in a file, or a buffer, that threads share."""
+    write(tmp_path / "train.zarr", 40, (32, 48))
+    array = open_split(tmp_path / "train.zarr")["image"]
+    whole = array[:]
+    rows = np.random.default_rng(1).integers(0, 40, 400).tolist()
+    with ThreadPoolExecutor(8) as threads:
+        for row, sample in zip(rows, threads.map(array.__getitem__, rows), strict=True):
+            np.testing.assert_array_equal(sample, whole[row])
+
+
+def test_a_damaged_sample_is_named_and_the_others_are_read(tmp_path: Path) -> None:
+    """Fault: one flipped byte loses a shard of samples, or nobody knows which one it was in."""
+    path = tmp_path / "train.zarr"
+    write(path, 16, (32, 48))
+    array = open_split(path)["label_ids"]
+    whole = array[:]
+    file = path / "label_ids" / "c" / "0" / "0" / "0"
+    content = bytearray(file.read_bytes())
+    index = np.frombuffer(content[-260:-4], "<u8").reshape(16, 2)
+    content[int(index[5].sum()) - 9] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(DamagedArtifact, match=r"label_ids/c/0/0/0: damaged \(sample 5 of the shard: "):
+        array[5]
+    np.testing.assert_array_equal(array[6:], whole[6:])
+
+
+@pytest.mark.parametrize(("cut", "says"), [
+    (slice(0, 100), "shorter than its index"),
+    (slice(300, None), "it ends beyond the end of the file"),
+])  # fmt: skip
+def test_a_shard_that_was_cut_says_so(tmp_path: Path, cut: slice, says: str) -> None:
+    path = tmp_path / "train.zarr"
+    write(path, 16, (32, 48))
+    array = open_split(path)["image"]
+    file = path / "image" / "c" / "0" / "0" / "0" / "0"
+    file.write_bytes(file.read_bytes()[cut])
+    with pytest.raises(DamagedArtifact, match=rf"c/0/0/0/0: damaged \(.*{says}"):
+        array[15]
+
+
+def test_a_sample_that_was_never_written_is_not_one_of_zeros(tmp_path: Path) -> None:
+    """Fault: Zarr's own reading gives fill values, and says nothing."""
+    zarr.create_array(
+        tmp_path / "a", shape=(4, 8, 8), dtype="uint8", chunks=(1, 8, 8), shards=(4, 8, 8), fill_value=255,
+        compressors=zarr.codecs.ZstdCodec(level=3, checksum=True),
+    )[:2] = 7  # fmt: skip
+    reader = ShardReader(json.loads((tmp_path / "a" / "zarr.json").read_bytes()))
+    file = tmp_path / "a" / "c" / "0" / "0" / "0"
+    assert (reader.read(file, range(2)) == 7).all()
+    with pytest.raises(ValueError, match="sample 2 of the shard: never written"):
+        reader.read(file, range(1, 3))
+
+
+@pytest.mark.parametrize(("more", "says"), [
+    ({"chunks": (2, 8, 8)}, "its chunks are not one sample each"),
+    ({"compressors": zarr.codecs.GzipCodec()}, "no way to decode bytes, gzip"),
+    ({"shards": None}, "it has no shards"),
+])  # fmt: skip
+def test_arrays_of_another_form_are_refused(tmp_path: Path, more: dict[str, Any], says: str) -> None:
+    form = {"chunks": (1, 8, 8), "shards": (4, 8, 8), "compressors": zarr.codecs.ZstdCodec(), **more}
+    zarr.create_array(tmp_path / "a", shape=(4, 8, 8), dtype="uint8", **form)
+    with pytest.raises(ValueError, match=says):
+        ShardReader(json.loads((tmp_path / "a" / "zarr.json").read_bytes()))
