@@ -7,7 +7,7 @@ The peers have the plain form of the network, as torchvision's reference script 
 `DataLoader`), and, in the simplest case, a `Dataset` of PNGs that is read between the steps.
 
     python benchmarks/training.py [--batch 4] [--steps 6] [--rounds 5] [--threads 0] [--encoder resnet34]
-    python benchmarks/training.py --device cuda --batch 32 --steps 40 --warm-up 5 --workers 8 [--precision bf16]
+    python benchmarks/training.py --device cuda --batch 32 --steps 40 --warm-up 5 [--precision bf16]
 """
 
 from __future__ import annotations

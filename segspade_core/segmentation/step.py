@@ -6,6 +6,7 @@ Of several processes each takes its share of every batch, and all take the same 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -45,6 +46,10 @@ class Updates:
         self._loss: SegmentationLoss = build_loss(config.loss, state.class_counts, state.device)
 
     def take(self, batches: Sequence[Batch], place: Place) -> dict[str, float]:
+        """`launch`, and the step's `record` at once."""
+        return self.launch(batches, place).record()
+
+    def launch(self, batches: Sequence[Batch], place: Place) -> LaunchedStep:
         """Update the network once, from all batches of all processes as if they were one.
 
         Each batch, and of several processes each share of it, counts by its known pixels, so that plain
@@ -56,11 +61,10 @@ class Updates:
         depends on position and process alone: so they need no random states to go on from.
 
         Returns:
-            What is recorded of the step: 'loss', its terms where there are several, and 'grad_norm', the
-            length of the gradient before it was shortened, where the config limits it.
+            The step, whose numbers a GPU may still be at. Its record is to be read before anything of the
+            network is kept: only there is it seen whether the step went wrong.
 
         Raises:
-            TrainingDiverged: loss or gradient are not finite.
             InputError: the config asks for a compiled network, and there is no compiler.
         """
         state, model = self.state, self.state.model
@@ -82,27 +86,7 @@ class Updates:
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), limit)
         state.optimiser.step()
         state.advance()
-        return self._record(losses, shares, norm, place)
-
-    def _record(
-        self, losses: Sequence[dict[str, Tensor]], shares: Sequence[float], norm: Tensor | None, place: Place
-    ) -> dict[str, float]:
-        """Read and check the numbers of a step that was taken.
-
-        Only now: a number that is read waits for a GPU to have come to it, which would then wait for what is
-        left of the step. A step that went wrong is refused here, before anything of it is kept.
-        """
-        record: dict[str, float] = {}
-        for terms, share in zip(losses, shares, strict=True):
-            own = [share * term.item() for term in terms.values()]
-            # of all processes, so that all of them see the same NaN
-            values = dict(zip(terms, summed_numbers(own, self.state.device), strict=True))
-            check_losses(values, place, self.remedy)
-            record = {name: record.get(name, 0.0) + value for name, value in values.items()}
-        if norm is not None:
-            record["grad_norm"] = norm.item()
-            check_gradient(record["grad_norm"], place, self.remedy)
-        return record
+        return LaunchedStep(place, self.remedy, state.device, losses, shares, norm)
 
     def _terms(self, batch: Batch) -> dict[str, Tensor]:
         """'loss' and its terms, of one batch."""
@@ -112,6 +96,44 @@ class Updates:
         if self._upsample is not None:
             return {"loss": upsampled_cross_entropy(self._upsample, scores, targets)}
         return self._loss(self.state.model.to_full_size(scores, *targets.shape[-2:]), targets)
+
+
+@dataclass(frozen=True)
+class LaunchedStep:
+    """A step that was taken, and its numbers where they were computed.
+
+    A number that is read waits until the GPU has come to it. Whoever launches the next step before reading
+    those of this one leaves the GPU no time without work.
+    """
+
+    place: Place
+    remedy: str
+    device: torch.device
+    losses: Sequence[dict[str, Tensor]]  # by name, of every batch
+    shares: Sequence[float]
+    norm: Tensor | None
+
+    def record(self) -> dict[str, float]:
+        """What is recorded of the step, in all processes at once.
+
+        Returns:
+            'loss', its terms where there are several, and 'grad_norm', the length of the gradient before it
+            was shortened, where the config limits it.
+
+        Raises:
+            TrainingDiverged: loss or gradient are not finite.
+        """
+        record: dict[str, float] = {}
+        for terms, share in zip(self.losses, self.shares, strict=True):
+            own = [share * term.item() for term in terms.values()]
+            # of all processes, so that all of them see the same NaN
+            values = dict(zip(terms, summed_numbers(own, self.device), strict=True))
+            check_losses(values, self.place, self.remedy)
+            record = {name: record.get(name, 0.0) + value for name, value in values.items()}
+        if self.norm is not None:
+            record["grad_norm"] = self.norm.item()
+            check_gradient(record["grad_norm"], self.place, self.remedy)
+        return record
 
 
 def _shares(batches: Sequence[Batch], device: torch.device) -> list[float]:

@@ -6,6 +6,7 @@ Under torch.distributed every process takes its share of each batch.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from segspade_core.segmentation.batches import Batch, LabelledImages
 from segspade_core.segmentation.checks import check_training
 from segspade_core.segmentation.room import no_room_for_step, no_room_for_validation
 from segspade_core.segmentation.state import TrainingState
-from segspade_core.segmentation.step import RATES, Updates
+from segspade_core.segmentation.step import RATES, LaunchedStep, Updates
 from segspade_core.segmentation.validate import validate
 from segspade_core.segmentation.weights import pack_segmenter
 from segspade_core.training.checkpoint import CHECKPOINT, CheckpointStore, read_metadata
@@ -31,6 +32,8 @@ from segspade_core.training.events import EpochEvent, EventSink, History, StepEv
 from segspade_core.training.memory import telling_out_of_memory
 from segspade_core.training.prefetch import prefetched
 
+# launched steps whose numbers are not read yet: so a GPU never waits for what happens between two steps
+_AHEAD = {"cuda": 1}
 BEST = "best"  # weights alone, as they are published; the state to go on from is under CHECKPOINT
 
 
@@ -117,17 +120,27 @@ def train_segmenter(
             batches = train.batches(config, epoch, step)
             return tuple(batch.pinned() for batch in batches) if device.type == "cuda" else batches
 
+    waiting: deque[LaunchedStep] = deque()
+    ahead = _AHEAD.get(device.type, 0)
+
+    def record_steps(left: int = 0) -> None:
+        """Read, keep and tell of the steps that were launched, all but the last few."""
+        while len(waiting) > left:
+            launched = waiting.popleft()
+            losses, at = launched.record(), launched.place
+            state.history.steps.append({"epoch": at.epoch + 1, "step": at.step + 1, **losses})
+            if is_first():
+                on_event(StepEvent(at.epoch + 1, config.epochs, at.step + 1, steps, losses))
+
     start = total if _has_stalled(state) else state.taken
     with closing(prefetched(make, config.epochs, steps, start, workers)) as prepared:
         for epoch, step, batches in prepared:
             place = Place(epoch, step, steps, good)
             lr = state.set_rates(total)
             with telling_room(place, device):
-                losses = updates.take(batches, place)
-            state.history.steps.append({"epoch": epoch + 1, "step": step + 1, **losses})
-            if is_first():
-                on_event(StepEvent(epoch + 1, config.epochs, step + 1, steps, losses))
-            epoch_ends = step + 1 == steps
+                waiting.append(updates.launch(batches, place))
+                epoch_ends = step + 1 == steps
+                record_steps(0 if epoch_ends else ahead)
             if epoch_ends:
                 values = {**state.history.step_means(steps), "lr": lr}
                 if val is not None:
@@ -145,6 +158,7 @@ def train_segmenter(
             # the others wait here for the first: nobody looks for 'best' before it is saved
             stopping = agree(should_stop())
             if epoch_ends or stopping or state.taken % checkpoint_every_steps == 0:
+                record_steps()
                 _check_weights(state, place)
                 if is_first():
                     checkpoints.save(CHECKPOINT, state.pack())

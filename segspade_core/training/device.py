@@ -12,9 +12,14 @@ from segspade_core.errors import InputError
 def pick_device(name: str = "auto") -> torch.device:
     """cuda, else mps, else cpu for 'auto'; else the device that is named.
 
+    A CUDA device multiplies float32 matrices as it convolves them by default: in TensorFloat-32, whose
+    products are of 10 bits and whose sums are float32. On an H200 the products of the head took a fifth of a
+    step otherwise.
+
     Raises:
         InputError: the device is not on this machine.
     """
+    torch.backends.cuda.matmul.fp32_precision = "tf32"
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")

@@ -27,8 +27,8 @@ from segspade_core.segmentation import Segmenter, predict, train_segmenter
 from segspade_core.segmentation.loss import cross_entropy, upsampled_cross_entropy
 from segspade_core.segmentation.model import BilinearUpsampling
 from segspade_core.segmentation.trials import memorise
+from segspade_core.spade import load_generator, shipped_weights
 from segspade_core.spade.fast import FastGenerator
-from segspade_core.spade.generator import SpadeGenerator
 from segspade_core.spade.semantics import one_hot_semantics
 from segspade_core.spade.train import train_generator
 from segspade_core.training.checkpoint import MemoryCheckpoints
@@ -60,10 +60,10 @@ PAINTER = GeneratorArchitecture(num_labels=35, width=8, max_channels=32, hidden=
 @pytest.fixture(autouse=True)
 def _as_exact_as_the_cpu() -> Iterator[None]:
     """Without TensorFloat-32, which convolutions take by default and which rounds to three digits."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
+    before = torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision
+    torch.backends.cudnn.conv.fp32_precision = torch.backends.cuda.matmul.fp32_precision = "ieee"
     yield
-    torch.backends.cudnn.allow_tf32 = before
+    torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision = before
 
 
 def train(device: str, config: SegmenterConfig = CONFIG, store: Any = None, **more: Any) -> Any:
@@ -80,7 +80,8 @@ def losses(result: Any) -> np.ndarray:
 def test_a_training_sees_what_one_on_the_cpu_sees() -> None:
     """Fault: a batch is overwritten while it is on its way; colours or targets differ on the device."""
     here, there = train("cpu"), train("cuda")
-    np.testing.assert_allclose(losses(there)[:3], losses(here)[:3], rtol=2e-3)
+    # Adam's first steps are nearly signs of the gradient: what rounds otherwise is soon seen
+    np.testing.assert_allclose(losses(there)[:2], losses(here)[:2], rtol=1e-4)
     np.testing.assert_allclose(losses(there), losses(here), rtol=0.1)
     assert there.history.epochs[-1].keys() == here.history.epochs[-1].keys()
 
@@ -164,15 +165,14 @@ def test_no_room_is_told_with_what_to_lower() -> None:
     assert "segmenter.augment.crop" in message
 
 
-@pytest.mark.parametrize(("dtype", "most"), [(torch.float32, 5e-5), (torch.bfloat16, 0.1)])
+@pytest.mark.parametrize(("dtype", "most"), [(torch.float32, 5e-4), (torch.bfloat16, 0.1)])
 def test_the_fast_generator_paints_what_the_dense_one_paints(dtype: torch.dtype, most: float) -> None:
     """Fault: tables sorted otherwise on the device, or kept for a map that is another."""
-    torch.manual_seed(0)
-    generator = SpadeGenerator(PAINTER).eval().requires_grad_(False)
+    generator = load_generator(shipped_weights("minicity")[0], "minicity").eval().requires_grad_(False)
     label_ids = torch.from_numpy(LABEL_IDS)
-    edges = torch.rand(label_ids.shape) < 0.1
+    edges = torch.rand(label_ids.shape, generator=torch.Generator().manual_seed(0)) < 0.1
     with torch.inference_mode():
-        dense = generator(one_hot_semantics(label_ids, edges, PAINTER.num_labels))
+        dense = generator(one_hot_semantics(label_ids, edges, generator.architecture.num_labels))
         fast = FastGenerator(generator.cuda(), dtype)
         for part in (slice(0, 2), slice(2, 3), slice(0, 2)):
             painted = fast(label_ids[part].cuda(), edges[part].cuda()).cpu()

@@ -88,6 +88,23 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(unbroken: SegmenterResult, step
     assert resumed.history == unbroken.history
 
 
+@pytest.mark.parametrize("every", [1, 2, 1000])
+@pytest.mark.parametrize("steps", [2, 3, 4])
+def test_reading_a_step_behind_changes_nothing(
+    unbroken: SegmenterResult, steps: int, every: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault: on a GPU, the loss of the last step before a checkpoint, a stop or a validation is lost."""
+    monkeypatch.setattr("segspade_core.segmentation.train._AHEAD", {"cpu": 1})
+    store, told = MemoryCheckpoints(), []
+    with pytest.raises(TrainingStopped):
+        train(store=store, every=every, should_stop=stop_after(steps), on_event=told.append)
+    resumed = train(store=store, every=every, on_event=told.append)
+    assert resumed.last == unbroken.last
+    assert resumed.history == unbroken.history
+    at = [event.step if isinstance(event, StepEvent) else "epoch" for event in told]
+    assert at == [1, 2, 3, "epoch"] * 3
+
+
 def test_a_run_killed_at_any_save_goes_on_to_the_same_bytes(unbroken: SegmenterResult) -> None:
     """Fault: 'best' and 'last' at odds when a crash lies between the two, or an epoch's row twice."""
 
