@@ -47,6 +47,8 @@ def segmenter_weights(weights: str) -> Path | None:
     if weights in NAMED_WEIGHTS:
         return None
     path = Path(weights).expanduser()
+    if path.is_dir():
+        raise InputError(f"{weights}: is a folder; give the file of weights in it, such as model.safetensors")
     if not path.is_file():
         raise InputError(
             f"{weights}: no such file; segmenter.weights is 'imagenet', 'none' or a file of weights"

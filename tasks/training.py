@@ -125,6 +125,7 @@ def train(plan: Plan, work: Work) -> dict[str, Any]:
         page = TrainingPage(plan)
         result: dict[str, Any] | None = None
         failure: dict[str, Any] | None = None
+        reached: dict[str, Any] | None = None
         for line in process.stdout:
             if not line.endswith("\n"):
                 break  # it was killed in the middle of a message
@@ -135,6 +136,7 @@ def train(plan: Plan, work: Work) -> dict[str, Any]:
                 failure = message
             else:
                 if message["what"] == "epoch":
+                    reached = message
                     page.show_epoch(message)
                     work.keep_time()
                 else:
@@ -145,6 +147,8 @@ def train(plan: Plan, work: Work) -> dict[str, Any]:
         raise failure_of(failure["kind"], failure["message"])
     if result is None:
         raise TrainingEnded(_ending(plan, code))
+    if reached is not None and reached["epoch"] < reached["epochs"]:
+        say(f"stopped early: epoch {reached['epoch']} of {reached['epochs']} brought no gain any more")
     return {name: result[name] for name in ("counts", "metrics", "device")}
 
 

