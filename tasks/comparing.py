@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from segspade_core.config import IngestConfig, LookConfig, RuntimeConfig
 from segspade_core.errors import InputError
@@ -101,15 +102,16 @@ def _told(store: Store, ref: ArtifactRef) -> dict[str, Any]:
     manifest = store.manifest(ref)
     names = [name for kind, name, key in Aliases(store.root).list() if (kind, key) == (ref.kind, ref.key)]
     dataset = manifest.input_refs["dataset"]
-    epochs = store.path(ref) / "epochs.parquet"
-    rounds = len(read_table(epochs)) if epochs.exists() else 0
-    images = rounds * store.manifest(dataset).counts.get("train", 0)
+    file = store.path(ref) / "epochs.parquet"
+    epochs = read_table(file) if file.exists() else pd.DataFrame()
+    images = len(epochs) * store.manifest(dataset).counts.get("train", 0)
     scored = _scored(store, manifest)
     return {
         "key": ref.key,
         "names": tuple(names),
         "dataset": dataset.key,
         "val_miou": manifest.metrics.get("val_miou"),
+        "val_mious": tuple(epochs["val_miou"].tolist()) if "val_miou" in epochs else (),
         "scored_at": scored.get("at"),
         "scored_miou": scored.get("ids", {}).get("miou"),
         "scored_miou_19": scored.get("train_ids", {}).get("miou"),
