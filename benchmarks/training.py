@@ -36,7 +36,7 @@ from segspade_core.segmentation.batches import LabelledImages
 from segspade_core.segmentation.encoders import IMAGENET_MEAN, IMAGENET_STD
 from segspade_core.segmentation.state import TrainingState
 from segspade_core.segmentation.step import Updates
-from segspade_core.training.device import autocast
+from segspade_core.training.device import autocast, pick_device
 from segspade_core.training.divergence import Place
 from segspade_core.training.events import EpochEvent, StepEvent
 from storage.arrays import create_split, open_split, write_shard
@@ -188,7 +188,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0, help="of the processor; 0: as many as there are")
     parser.add_argument("--encoder", default="resnet34")
     parser.add_argument("--workers", type=int, default=1, help="threads, or processes, that make batches")
-    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
+    parser.add_argument("--device", type=pick_device, default="cpu")
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
     parser.add_argument("--compile", action="store_true", help="the network of our loop")
     parser.add_argument("--warm-up", type=int, default=0, help="first steps of each way that do not count")
