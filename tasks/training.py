@@ -25,7 +25,7 @@ from tasks.progress import Bar, progress, say
 from tasks.stage import Work, run_logger
 from tasks.training_page import TrainingPage
 
-SEGMENTER_REVISION = 1
+SEGMENTER_REVISION = 2
 GENERATOR_REVISION = 3
 
 COMMAND = [sys.executable, "-m", "tasks.training_process"]

@@ -127,8 +127,3 @@ def is_plain_cross_entropy(losses: Sequence[LossConfig]) -> bool:
         and loss.class_weights == "none"
         and not loss.label_smoothing
     )
-
-
-def needs_class_counts(losses: Sequence[LossConfig]) -> bool:
-    """Whether a loss weighs classes by their pixels, so that these have to be counted."""
-    return any(isinstance(loss, _PixelTerm) and loss.class_weights != "none" for loss in losses)

@@ -28,6 +28,10 @@ class Segmenter(nn.Module):
     Parameter names of 'fcn32': `encoder.<name in torchvision>`, `classifier.{weight,bias}`,
     `upsample.weight`. Those of the other heads are the ones of segmentation-models-pytorch: `encoder.…`,
     `decoder.…`, `segmentation_head.0.{weight,bias}`.
+
+    Attributes:
+        untaught: classes that no label map it learned from had a pixel of. They are never predicted: nothing
+            is known of them, and where logits were not taught at all, as beside a frame, one may be highest.
     """
 
     mean: Tensor
@@ -47,6 +51,7 @@ class Segmenter(nn.Module):
         super().__init__()
         self.encoder_name, self.num_classes, self.head_name = encoder, num_classes, head
         self.label_space = label_space
+        self.untaught: tuple[int, ...] = ()
         self.encoder: nn.Module
         self.upsample: BilinearUpsampling | FixedUpsampling
         if head == "fcn32":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,9 @@ def predict(
     """Predict the label map of every photograph.
 
     Void is never predicted: it means that nobody knows, so it is always wrong in the scores, and the
-    generator has nothing to paint for it. The network sees one photograph at a time, so that no result
+    generator has nothing to paint for it. Nor is a class that the network was never taught.
+
+    The network sees one photograph at a time, so that no result
     depends on its neighbours: other batch sizes take other convolution kernels, which round differently.
 
     Args:
@@ -83,7 +86,8 @@ def _predict_one(
 
     def fill(rows: slice, scores: Tensor, are_logits: bool) -> None:
         """(1, C, rows, W) scores → those rows of the maps."""
-        chosen = choose(scores, model.label_space)  # void is out of the way from here on
+        # void and what was never taught are out of the way from here on
+        chosen = choose(scores, model.label_space, model.untaught)
         label_ids[rows] = chosen[0].cpu().numpy()
         if confidence is not None:
             confidence[rows] = confidence_of(scores, are_logits)[0].cpu().numpy()
@@ -114,17 +118,20 @@ def _pixels(image: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
 
 
 @torch.inference_mode()
-def choose_classes(logits: Tensor, space: LabelSpace = "ids") -> Tensor:
-    """(B, C, H, W) logits or probs → (B, H, W) uint8: the best class that is not void. Overwrites void's."""
-    for void in unpredicted(space):
-        if void < logits.shape[1]:
-            logits[:, void] = float("-inf")
+def choose_classes(logits: Tensor, space: LabelSpace = "ids", untaught: Sequence[int] = ()) -> Tensor:
+    """(B, C, H, W) logits or probs → (B, H, W) uint8: the best class that is neither void nor untaught.
+
+    Overwrites those of the classes that are.
+    """
+    for barred in (*unpredicted(space), *untaught):
+        if barred < logits.shape[1]:
+            logits[:, barred] = float("-inf")
     return logits.argmax(1).to(torch.uint8)
 
 
-def choose(logits: Tensor, space: LabelSpace = "ids") -> Tensor:
+def choose(logits: Tensor, space: LabelSpace = "ids", untaught: Sequence[int] = ()) -> Tensor:
     """As `choose_classes`, and as label ids."""
-    return ids_of(choose_classes(logits, space), space)
+    return ids_of(choose_classes(logits, space, untaught), space)
 
 
 @torch.inference_mode()
@@ -132,7 +139,7 @@ def confidence_of(scores: Tensor, are_logits: bool) -> Tensor:
     """How sure the choice is: its probability among the classes that can be chosen. Overwrites logits.
 
     Args:
-        scores: (B, C, H, W) logits or probs, as `choose` left them: -inf for void.
+        scores: (B, C, H, W) logits or probs, as `choose` left them: -inf for what is never chosen.
         are_logits: or probs.
 
     Returns:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from segspade_core.config import SegmenterConfig
+from segspade_core.segmentation.label_space import unpredicted
 from segspade_core.segmentation.model import Segmenter
 from segspade_core.segmentation.optimisers import build_optimiser, load_optimiser, set_rates
 from segspade_core.segmentation.schedules import momentum_at, rate_factor
@@ -31,7 +33,7 @@ class TrainingState:
 
     Attributes:
         average: of the weights so far, where the config asks for one.
-        class_counts: (C,) int64 pixels of each class in the training labels, where the loss asks for them.
+        class_counts: (C,) int64 pixels of each class in the training labels, once they are known.
     """
 
     def __init__(self, config: SegmenterConfig, device: torch.device) -> None:
@@ -52,15 +54,26 @@ class TrainingState:
         """The network that is scored and published: the average where there is one."""
         return self.model if self.average is None else self.average
 
-    def start(self) -> None:
+    def start(self, class_counts: Tensor) -> None:
         """Take the weights that the config starts from.
+
+        Args:
+            class_counts: (C,) int64 pixels of each class in the training labels.
 
         Raises:
             WeightsError: they cannot be had or do not fit.
         """
-        start_from(self.model, self.config.weights)
+        self.class_counts = class_counts
+        taught = start_from(self.model, self.config.weights) | set(class_counts.nonzero().flatten().tolist())
+        void = unpredicted(self.config.label_space)
+        self._set_untaught(c for c in range(self.config.num_classes) if c not in taught and c not in void)
         if self.average is not None:
             self.average.load_state_dict(self.model.state_dict())
+
+    def _set_untaught(self, classes: Iterable[int]) -> None:
+        self.model.untaught = tuple(classes)
+        if self.average is not None:
+            self.average.untaught = self.model.untaught
 
     def set_rates(self, steps: int) -> float:
         """Apply the schedule for the step to come, of `steps` in all; returns the highest rate of its groups.
@@ -87,6 +100,7 @@ class TrainingState:
                 "average": None if self.average is None else self.average.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
                 "class_counts": self.class_counts,
+                "untaught": list(self.model.untaught),
                 "taken": self.taken,
                 "history": {"steps": self.history.steps, "epochs": self.history.epochs},
                 "rng": rng_states(),
@@ -110,6 +124,7 @@ class TrainingState:
             self.average.load_state_dict(state["average"])
         load_optimiser(self.optimiser, state["optimiser"])
         self.class_counts = state["class_counts"]
+        self._set_untaught(state["untaught"])
         self.taken = state["taken"]
         self.history = History(state["history"]["steps"], state["history"]["epochs"])
         restore_rng_states(state["rng"])

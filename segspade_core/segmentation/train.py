@@ -15,7 +15,6 @@ from typing import Any
 import torch
 
 from segspade_core.config import SegmenterConfig
-from segspade_core.config.losses import needs_class_counts
 from segspade_core.errors import InputError
 from segspade_core.segmentation.batches import Batch, LabelledImages
 from segspade_core.segmentation.checks import check_training
@@ -103,10 +102,8 @@ def train_segmenter(
         val = LabelledImages("val", val_images, val_label_ids, config.num_classes, config.label_space)
     check_training(config, train, val)
     state = TrainingState(config, device)
-    best_miou = _begin(state, checkpoints)
+    best_miou = _begin(state, checkpoints, train)
     good = state.taken  # steps taken at the last checkpoint
-    if needs_class_counts(config.loss) and state.class_counts is None:
-        state.class_counts = train.class_counts()
     updates = Updates(state)
     steps = train.updates(config)
     total = config.epochs * steps
@@ -172,11 +169,11 @@ def train_segmenter(
     return SegmenterResult(last if best is None else best, last, state.history)
 
 
-def _begin(state: TrainingState, checkpoints: CheckpointStore) -> float:
+def _begin(state: TrainingState, checkpoints: CheckpointStore, train: LabelledImages) -> float:
     """Go to the checkpoint, or to the weights training starts from. Returns the best val_miou so far."""
     saved = checkpoints.load(CHECKPOINT)
     if saved is None:
-        state.start()
+        state.start(train.class_counts())
         return -math.inf
     state.restore(saved, f"checkpoint '{CHECKPOINT}'")
     if not any("val_miou" in row for row in state.history.epochs):

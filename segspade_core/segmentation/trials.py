@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from segspade_core.config import AugmentConfig, SegmenterConfig
-from segspade_core.config.losses import needs_class_counts
 from segspade_core.errors import InputError, TrainingDiverged
 from segspade_core.labels import IGNORE_ID
 from segspade_core.segmentation.batches import Batch, LabelledImages
@@ -170,9 +169,7 @@ def _beginning(
     config = config.model_copy(update={"early_stopping": None, "average": None})
     check_training(config, train, None)
     state = TrainingState(config, torch.device(device))
-    state.start()
-    if needs_class_counts(config.loss):
-        state.class_counts = train.class_counts()
+    state.start(train.class_counts())
     return train, state
 
 
@@ -180,6 +177,6 @@ def _beginning(
 def _accuracy(state: TrainingState, batch: Batch) -> float:
     images, targets = batch.to(state.device)
     state.model.eval()
-    chosen = choose_classes(state.model(images), state.config.label_space)
+    chosen = choose_classes(state.model(images), state.config.label_space, state.model.untaught)
     known = targets != IGNORE_ID
     return float((chosen == targets)[known].float().mean()) if known.any() else 0.0

@@ -8,7 +8,7 @@ import torch
 from segspade_core.errors import InputError
 from segspade_core.metrics.confusion import confusion_matrix, mean_iou, pixel_accuracy
 from segspade_core.segmentation.batches import LabelledImages
-from segspade_core.segmentation.label_space import LabelSpace, unpredicted
+from segspade_core.segmentation.label_space import unpredicted
 from segspade_core.segmentation.loss import cross_entropy
 from segspade_core.segmentation.model import Segmenter
 from segspade_core.segmentation.prediction import choose_classes, score
@@ -33,7 +33,7 @@ def validate(model: Segmenter, data: LabelledImages, device: torch.device) -> di
     for index in range(rank(), len(data), processes()):
         image, targets = data.sample(index)
         logits = score(model, image, device)
-        total, chosen = _loss_and_choice(logits, targets, model.label_space, device)
+        total, chosen = _loss_and_choice(logits, targets, model, device)
         loss += total
         confusion += confusion_matrix(targets, chosen, model.num_classes, void=unpredicted(model.label_space))
     (loss,) = summed_numbers([loss], device)
@@ -50,10 +50,10 @@ def validate(model: Segmenter, data: LabelledImages, device: torch.device) -> di
 
 @torch.inference_mode()
 def _loss_and_choice(
-    logits: torch.Tensor, targets: np.ndarray, space: LabelSpace, device: torch.device
+    logits: torch.Tensor, targets: np.ndarray, model: Segmenter, device: torch.device
 ) -> tuple[float, np.ndarray]:
     """Sum of the loss over known pixels, and the (H, W) uint8 classes chosen."""
     known = torch.from_numpy(targets)[None].to(device)
     mean = cross_entropy(logits, known).item()
-    chosen = choose_classes(logits, space)[0].cpu().numpy()
+    chosen = choose_classes(logits, model.label_space, model.untaught)[0].cpu().numpy()
     return mean * int((targets != 255).sum()), chosen

@@ -39,13 +39,15 @@ def pack_segmenter(model: Segmenter, extra: Mapping[str, Any] | None = None) -> 
     Args:
         extra: JSON kept beside it.
     """
-    architecture = {
+    architecture: dict[str, Any] = {
         "encoder": model.encoder_name,
         "head": model.head_name,
         "num_classes": model.num_classes,
     }
     if model.label_space != _FIRST_SPACE:
         architecture["label_space"] = model.label_space
+    if model.untaught:
+        architecture["untaught"] = list(model.untaught)
     return pack_weights(model.state_dict(), {**(extra or {}), "kind": _KIND, **architecture})
 
 
@@ -63,7 +65,7 @@ def load_segmenter(content: bytes, source: str = "weights") -> Segmenter:
             f"{source}: its metadata names no encoder and number of classes, so it is not a segmenter of "
             "SegSPADE; weights of an encoder alone can start a training (segmenter.weights)"
         )
-    space = _label_space(metadata, num_classes, source)
+    space, untaught = _label_space(metadata, num_classes, source), _untaught(metadata, num_classes, source)
     try:
         network = _undrawn(encoder, num_classes, head)
     except (ValueError, AttributeError) as error:
@@ -73,7 +75,7 @@ def load_segmenter(content: bytes, source: str = "weights") -> Segmenter:
         assign=True,
     )
     network.set_normalisation()
-    network.label_space = space
+    network.label_space, network.untaught = space, untaught
     return network.eval().requires_grad_(False)
 
 
@@ -88,6 +90,15 @@ def _label_space(metadata: Mapping[str, Any], num_classes: int, source: str) -> 
     return space
 
 
+def _untaught(metadata: Mapping[str, Any], num_classes: int, source: str) -> tuple[int, ...]:
+    """Files from before they said so were taught everything, as far as is known."""
+    classes = metadata.get("untaught", [])
+    known = isinstance(classes, list) and all(isinstance(c, int) and 0 <= c < num_classes for c in classes)
+    if not known or len(set(classes)) == num_classes:
+        raise WeightsError(f"{source}: its metadata says that it was not taught {classes!r}")
+    return tuple(classes)
+
+
 def _undrawn(encoder: str, num_classes: int, head: str) -> Segmenter:
     """A network whose weights are to be replaced: nothing is drawn from the caller's random numbers."""
     if head == _FIRST_HEAD and encoder in OWN_RESNETS:
@@ -98,7 +109,7 @@ def _undrawn(encoder: str, num_classes: int, head: str) -> Segmenter:
         return Segmenter(encoder, num_classes, head)
 
 
-def start_from(model: Segmenter, weights: str) -> None:
+def start_from(model: Segmenter, weights: str) -> set[int]:
     """Put the weights a training starts from into a fresh model.
 
     Args:
@@ -107,12 +118,15 @@ def start_from(model: Segmenter, weights: str) -> None:
             state dict as the encoder's publisher has it (.pth or safetensors, with a classifier or
             without) gives the encoder.
 
+    Returns:
+        The classes that it was taught before.
+
     Raises:
         WeightsError: nothing can be downloaded, or the file is unreadable or does not fit; the message names
             the entry and the remedy. Nothing else is taken instead.
     """
     if weights == "none":
-        return
+        return set()
     if weights == "imagenet":
         content, source = encoder_weights(model.encoder_name)
     else:
@@ -120,14 +134,14 @@ def start_from(model: Segmenter, weights: str) -> None:
     entries, metadata = read_entries(content, source, _KIND)
     entries = without_prefix(entries)
     if metadata.get("kind") == _KIND:
-        _start_from_segmenter(model, entries, metadata, source)
-    else:
-        _load_encoder(model, entries_for(model.encoder_name, model.encoder, entries, source), source)
+        return _start_from_segmenter(model, entries, metadata, source)
+    _load_encoder(model, entries_for(model.encoder_name, model.encoder, entries, source), source)
+    return set()
 
 
 def _start_from_segmenter(
     model: Segmenter, entries: Mapping[str, Tensor], metadata: Mapping[str, Any], source: str
-) -> None:
+) -> set[int]:
     space = metadata.get("label_space", _FIRST_SPACE)
     trained = metadata.get("head", _FIRST_HEAD), metadata.get("num_classes"), space
     if trained == (model.head_name, model.num_classes, model.label_space):
@@ -135,9 +149,10 @@ def _start_from_segmenter(
         model.load_state_dict(
             fit(entries, model.state_dict(), source, described, _remedy(model.encoder_name))
         )
-        return
+        return set(range(model.num_classes)) - set(_untaught(metadata, model.num_classes, source))
     encoder = {name: entry for name, entry in entries.items() if name.startswith("encoder.")}
     _load_encoder(model, {name.removeprefix("encoder."): e for name, e in encoder.items()}, source)
+    return set()
 
 
 def _load_encoder(model: Segmenter, entries: Mapping[str, Tensor], source: str) -> None:

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from segspade_core.config import SegmenterConfig
 from segspade_core.errors import WeightsError
 from segspade_core.segmentation import Segmenter, load_segmenter, pack_segmenter
+from segspade_core.segmentation.batches import LabelledImages
 from segspade_core.segmentation.state import TrainingState
 from segspade_core.segmentation.train import _begin
 from segspade_core.segmentation.weights import start_from
@@ -260,5 +261,5 @@ def test_a_resumed_training_needs_its_first_weights_no_more(hub: Path) -> None:
     state, store = TrainingState(config, torch.device("cpu")), MemoryCheckpoints()
     store.save("last", state.pack())
     resumed = TrainingState(config.model_copy(update={"seed": 1}), torch.device("cpu"))
-    _begin(resumed, store)
+    _begin(resumed, store, LabelledImages("train", [], [], config.num_classes))
     assert_same(resumed.model, state.model)

@@ -24,6 +24,7 @@ class Narrow(nn.Module):
     """Pixels see 2 to each side, and know where in a cell of the stride they lie."""
 
     label_space = "ids"
+    untaught = ()
 
     def __init__(self) -> None:
         super().__init__()
