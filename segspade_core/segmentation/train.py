@@ -29,6 +29,7 @@ from segspade_core.training.divergence import Place, check_losses, check_weights
 from segspade_core.training.early_stopping import has_stalled
 from segspade_core.training.events import EpochEvent, EventSink, History, StepEvent, TrainingStopped
 from segspade_core.training.memory import telling_out_of_memory
+from segspade_core.training.pace import SavingPace
 from segspade_core.training.prefetch import prefetched
 
 # launched steps whose numbers are not read yet: so a GPU never waits for what happens between two steps
@@ -70,9 +71,10 @@ def train_segmenter(
             'train_ids' whatever is none of the 19 classes of the official score.
         val_images: (M, h, w, 3) uint8 to choose the best epoch by; None makes the last epoch the best.
         val_label_ids: (M, h, w) uint8.
-        checkpoints: keeps 'last', saved at the end of every epoch, every `checkpoint_every_steps` steps, and
-            when training is asked to stop; and 'best', the weights with the highest val_miou so far. How
-            often never changes the result. All processes load, the first alone saves.
+        checkpoints: keeps 'last', saved at the ends of epochs, as long as that takes no more than a twentieth
+            of the time, every `checkpoint_every_steps` steps, and when training is asked to stop; and 'best',
+            the weights with the highest val_miou so far. How often never changes the result. All processes
+            load, the first alone saves.
         workers: threads that make batches while the network learns; no result depends on how many.
         on_event: told by the first process alone.
         should_stop: asked after every step.
@@ -118,6 +120,7 @@ def train_segmenter(
             return tuple(batch.pinned() for batch in batches) if device.type == "cuda" else batches
 
     waiting: deque[LaunchedStep] = deque()
+    pace = SavingPace()
     ahead = _AHEAD.get(device.type, 0)
 
     def record_steps(left: int = 0) -> None:
@@ -154,11 +157,13 @@ def train_segmenter(
             ended = state.taken == total or (epoch_ends and _has_stalled(state))
             # the others wait here for the first: nobody looks for 'best' before it is saved
             stopping = agree(should_stop())
-            if epoch_ends or stopping or state.taken % checkpoint_every_steps == 0:
+            due = ended or (epoch_ends and pace.is_due())
+            if due or stopping or state.taken % checkpoint_every_steps == 0:
                 record_steps()
                 _check_weights(state, place)
                 if is_first():
-                    checkpoints.save(CHECKPOINT, state.pack())
+                    with pace.saving():
+                        checkpoints.save(CHECKPOINT, state.pack())
                 good = state.taken
             if ended:
                 break

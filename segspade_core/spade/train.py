@@ -31,6 +31,7 @@ from segspade_core.training.device import autocast
 from segspade_core.training.distributed import agree, average_gradients, is_first, processes, summed
 from segspade_core.training.divergence import Place, check_losses, check_weights, remedy_of
 from segspade_core.training.events import EpochEvent, EventSink, History, StepEvent, TrainingStopped
+from segspade_core.training.pace import SavingPace
 from segspade_core.training.prefetch import prefetched
 from segspade_core.training.sampling import steps_per_epoch
 
@@ -65,8 +66,9 @@ def train_generator(
         label_ids: (N, H, W) uint8.
         instance_ids: (N, H, W) integers; None takes connected components of the label ids.
         conditions: N names each of 'city' and 'time_of_day', as far as `config.conditions` asks for them.
-        checkpoints: keeps 'last', saved at the end of every epoch, every `checkpoint_every_steps` steps, and
-            when training is asked to stop. How often never changes the result.
+        checkpoints: keeps 'last', saved at the ends of epochs, as long as that takes no more than a twentieth
+            of the time, every `checkpoint_every_steps` steps, and when training is asked to stop. How often
+            never changes the result.
         on_event: told by the first process alone.
         should_stop: asked after every step.
 
@@ -91,6 +93,7 @@ def train_generator(
         state.restore(saved, f"checkpoint '{CHECKPOINT}'")
     good = state.taken  # steps taken at the last checkpoint
     steps = steps_per_epoch(len(data.images), config.batch)
+    pace = SavingPace()
 
     def make(epoch: int, step: int) -> Batch:
         return data.batch(config, epoch, step)
@@ -110,13 +113,15 @@ def train_generator(
                 if is_first():
                     on_event(event)
             stopping = agree(should_stop())
-            if epoch_ends or stopping or state.taken % checkpoint_every_steps == 0:
+            due = state.taken == config.epochs * steps or (epoch_ends and pace.is_due())
+            if due or stopping or state.taken % checkpoint_every_steps == 0:
                 networks = {"generator": state.generator, "discriminator": state.discriminator}
                 check_weights(
                     networks, Place(epoch, step, steps, good), remedy_of(_RATES, state.config.precision)
                 )
                 if is_first():
-                    checkpoints.save(CHECKPOINT, state.pack())
+                    with pace.saving():
+                        checkpoints.save(CHECKPOINT, state.pack())
                 good = state.taken
             if stopping and state.taken < config.epochs * steps:
                 raise TrainingStopped(epoch + 1, step + 1)

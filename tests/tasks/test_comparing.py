@@ -69,6 +69,7 @@ class Small(nn.Conv2d):
         super().__init__(3, 12, 3, padding=1)
         self.encoder_name, self.head_name, self.num_classes = "resnet18", head, 12
         self.label_space = "ids"
+        self.untaught = ()
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ def test_how_it_looks_reaches_the_label_maps(workspace: Path, monkeypatch: pytes
     torch.manual_seed(0)
     model: Any = nn.Conv2d(3, 12, 3, padding=1)  # no network at 1/32 tells such small photographs apart
     model.label_space = "ids"
+    model.untaught = ()
     monkeypatch.setattr("tasks.segmenting.segmenter_of", lambda *_: (model, torch.device("cpu")))
     images = photographs(1, 18)
     dataset = commit(workspace, "dataset", splits={"val": {"image": images}})
@@ -53,6 +54,7 @@ def test_confidence_is_kept_beside_the_maps_it_is_of(
     torch.manual_seed(0)
     model: Any = nn.Conv2d(3, 12, 3, padding=1)
     model.label_space = "ids"
+    model.untaught = ()
     monkeypatch.setattr("tasks.segmenting.segmenter_of", lambda *_: (model, torch.device("cpu")))
     images = photographs(1, 18)
     dataset = commit(workspace, "dataset", splits={"val": {"image": images}})
