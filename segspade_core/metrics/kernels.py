@@ -9,6 +9,7 @@ import numpy as np
 from segspade_core.compiled import compiled
 
 _BLOCK = 64  # pixels that are compared, and whose keys are made, by a few vector instructions
+_TALLIES = 8  # more than fit the first cache with all pairs of 34 classes, which no real maps have
 
 
 @compiled
@@ -23,7 +24,7 @@ def count_pairs(target: Any, prediction: Any, num_classes: int, total: Any) -> N
         num_classes: C, at most 255, so that keys are 16 bits wide.
         total: (256 * (C + 1),) int64, added to.
     """
-    counts = np.zeros((4, total.size), np.uint32)
+    counts = np.zeros((_TALLIES, total.size), np.uint32)
     columns, none = np.uint16(num_classes + 1), np.uint8(num_classes)
     keys = np.empty(_BLOCK, np.uint16)
     whole = target.size // _BLOCK * _BLOCK
@@ -38,15 +39,20 @@ def count_pairs(target: Any, prediction: Any, num_classes: int, total: Any) -> N
         for k in range(_BLOCK):
             key = np.uint16(np.uint16(target[start + k]) * columns)
             keys[k] = key + np.uint16(min(prediction[start + k], none))
-        for k in range(0, _BLOCK, 4):
+        for k in range(0, _BLOCK, _TALLIES):
             counts[0, keys[k]] += np.uint32(1)
             counts[1, keys[k + 1]] += np.uint32(1)
             counts[2, keys[k + 2]] += np.uint32(1)
             counts[3, keys[k + 3]] += np.uint32(1)
+            counts[4, keys[k + 4]] += np.uint32(1)
+            counts[5, keys[k + 5]] += np.uint32(1)
+            counts[6, keys[k + 6]] += np.uint32(1)
+            counts[7, keys[k + 7]] += np.uint32(1)
     for n in range(whole, target.size):
         counts[0, np.uint16(target[n]) * columns + min(prediction[n], none)] += np.uint32(1)
     for at in range(total.size):
-        total[at] += np.int64(counts[0, at]) + counts[1, at] + counts[2, at] + counts[3, at]
+        for k in range(_TALLIES):
+            total[at] += np.int64(counts[k, at])
 
 
 @compiled
