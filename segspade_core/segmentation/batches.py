@@ -102,10 +102,13 @@ class LabelledImages:
         """(num_classes,) int64: pixels of each class in all the label maps.
 
         Raises:
-            InputError: as `sample`.
+            InputError: as `sample`; or every pixel is void.
         """
         targets = (self._targets(index) for index in range(len(self)))
-        return count_pixels(targets, self.num_classes)
+        counts = count_pixels(targets, self.num_classes)
+        if not counts.any():
+            raise InputError(f"{self.split} split: every pixel is void, so there is nothing to learn")
+        return counts
 
     def updates(self, config: SegmenterConfig) -> int:
         """Updates an epoch; the last may be of fewer batches than the others."""

@@ -10,7 +10,7 @@ import torch
 
 from segspade_core.config import AugmentConfig, LookConfig, SegmenterConfig
 from segspade_core.config.optimisation import AveragingConfig
-from segspade_core.errors import WeightsError
+from segspade_core.errors import InputError, WeightsError
 from segspade_core.segmentation import SegmenterResult, load_segmenter, predict, train_segmenter
 from segspade_core.training.checkpoint import MemoryCheckpoints, pack_weights, read_metadata, unpack_weights
 
@@ -82,6 +82,12 @@ def test_what_was_taught_before_stays_taught(tmp_path: Path) -> None:
     # another head is new, and knows what it is taught alone
     other = train(CONFIG.model_copy(update={"weights": str(file), "num_classes": 10}), after)
     assert read_metadata(other.last)["untaught"] == [1, 5, 8, 9]
+
+
+def test_where_everything_is_void_there_is_nothing_to_learn() -> None:
+    """Fault: hours of training for a network that knows no class at all."""
+    with pytest.raises(InputError, match="train split: every pixel is void, so there is nothing to learn"):
+        train(label_ids=np.zeros_like(LABEL_IDS))
 
 
 def test_files_from_before_are_taught_everything_and_wrong_ones_are_refused() -> None:
