@@ -9,7 +9,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -434,11 +433,9 @@ class TestSegmentersAndPredictions:
 def test_a_stage_prints_its_reference_alone(made: Path, prefect_api: str, segspade: Any) -> None:
     """For scripts: `ref=$(segspade segment …)`. The score command takes what is made of a split as it is."""
     names = ["dataset/tiny", "segmenter/tiny", "generator/tiny"]
-    began = time.monotonic()
     none = ["--set", "inception=none", "--set", "lpips=none"]
     done = segspade("score", *names, "--split", "train", "--split", "val", *none, "-w", made, api=prefect_api)
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - began < 60
     assert done.stdout.strip() == str(Store(made).resolve("scores/tiny"))
 
 

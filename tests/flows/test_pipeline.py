@@ -66,9 +66,7 @@ def snapshot(workspace: Path) -> dict[str, tuple[int, int]]:
 
 def test_the_second_run_writes_nothing_and_shows_every_stage_as_cached(tiny: RunConfig, made: Path) -> None:
     before = snapshot(made)
-    began = time.monotonic()
     report, tasks = run(tiny, made)
-    assert time.monotonic() - began < 30
     assert snapshot(made) == before
     assert {task.state_name for task in tasks} == {"Cached"}
     stages = [task.name.split()[1] for task in tasks]

@@ -142,9 +142,7 @@ def test_a_server_is_started_once_found_again_and_ends_when_nobody_uses_it(tmp_p
     script += "serve(pathlib.Path(sys.argv[1]), int(sys.argv[2]), idle_s=1)"
     port = first.api.rpartition(":")[2].partition("/")[0]
     with subprocess.Popen([sys.executable, "-c", script, str(tmp_path), port]) as idle:
-        began = time.monotonic()
         assert idle.wait(timeout=120) == 0
-        assert time.monotonic() - began < 120
 
 
 @pytest.mark.slow
@@ -176,7 +174,7 @@ def test_a_server_whose_parent_has_not_noticed_its_end_has_ended(
         record(tmp_path, psutil.Process(child.pid))
         began = time.monotonic()
         assert stop_server(tmp_path)  # ours, and not waited for
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < server._END_S
         assert child.wait(1) == -15
 
 

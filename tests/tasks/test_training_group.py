@@ -104,7 +104,7 @@ def test_who_never_comes_is_not_waited_for(
     begun_s = time.monotonic()
     with pytest.raises(error, match=message), training_group.training_group(plan, script(text)):
         raise AssertionError("there is no group to train in")
-    assert time.monotonic() - begun_s < 60
+    assert time.monotonic() - begun_s < 600  # not the half an hour
     assert not torch.distributed.is_initialized()
 
 
