@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _READ_BYTES = 1 << 20
@@ -45,12 +45,26 @@ def fsync_dir(folder: Path) -> None:
         os.close(descriptor)
 
 
-def sha256_file(path: Path, *, fsync: bool = False) -> str:
-    """Hex digest of a file's bytes; with `fsync`, they are on the disk afterwards."""
+def sha256_file(
+    path: Path, *, fsync: bool = False, from_disk: bool = False, on_bytes: Callable[[int], None] | None = None
+) -> str:
+    """Hex digest of a file's bytes, in a block of memory.
+
+    Args:
+        path: the file.
+        fsync: they are on the disk afterwards.
+        from_disk: do not take them from the system's memory, where they may still be right.
+        on_bytes: told of every block how long it is.
+    """
     digest = hashlib.sha256()
+    block = memoryview(bytearray(_READ_BYTES))
     with open(path, "rb", buffering=0) as file:
-        while block := file.read(_READ_BYTES):
-            digest.update(block)
+        if from_disk and hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        while count := file.readinto(block):
+            digest.update(block[:count])
+            if on_bytes is not None:
+                on_bytes(count)
         if fsync:
             os.fsync(file.fileno())
     return digest.hexdigest()

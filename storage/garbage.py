@@ -92,6 +92,16 @@ def reachable(store: Store) -> set[ArtifactRef]:
     return {ref for root in (*roots, *store.refs("report")) for ref in store.lineage(root)}
 
 
+def reached_by(store: Store, ref: ArtifactRef) -> list[str]:
+    """See `Store.reached_by`."""
+    aliases = {
+        f"{kind}/{name}": ArtifactRef.model_validate({"kind": kind, "key": key})
+        for kind, name, key in Aliases(store.root).list()
+    }
+    roots = aliases | {str(report): report for report in store.refs("report") if report != ref}
+    return [name for name, root in roots.items() if ref in store.lineage(root)]
+
+
 def _leftovers(store: Store) -> Iterator[GcItem]:
     for area, why in (
         ("staging", "half made, and nobody is at it"),
