@@ -17,7 +17,7 @@ from pathlib import Path
 from storage import garbage, names
 from storage.check import OnBytes, Problem, check_sizes, find_problems
 from storage.errors import MissingArtifact, StorageError
-from storage.files import folders_in, fsync_dir, move_into, remove
+from storage.files import discard, folders_in, make_folder, move_into, remove, sync_folders
 from storage.garbage import GcItem, GcPlan
 from storage.locks import Lock
 from storage.manifest import NAME, Manifest, read_manifest
@@ -174,9 +174,7 @@ class Store:
         """Delete committed files; for those who hold the lock."""
         folder = self.path(ref)
         if folder.exists():
-            remove(folder / NAME)
-            fsync_dir(folder)
-            remove(folder)
+            discard(folder)
 
     def gc_plan(self) -> GcPlan:
         """What no alias and no report reaches, and what dead runs left; nothing is deleted.
@@ -200,7 +198,9 @@ class Store:
     def _take_back(self, ref: ArtifactRef) -> None:
         """Bring back what a commit had moved when it was killed before the manifest."""
         folder, staging = self.path(ref), self.staging_path(ref)
-        staging.mkdir(parents=True, exist_ok=True)
+        make_folder(staging)
+        # a run that was killed may have got no further than to make a folder
+        sync_folders(staging)
         if folder.exists():
             for entry in sorted(folder.iterdir()):
                 if (staging / entry.name).exists():

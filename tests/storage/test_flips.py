@@ -102,7 +102,7 @@ def _with_index(content: bytes, **entries: tuple[int, int]) -> bytes:
     [
         ({"row3": (2**64 - 1, 2**64 - 1)}, "sample 3 of the shard was never written"),
         ({"row15": (8, 10**9)}, "sample 15 of the shard ends beyond the end of the file"),
-        ({"row2": (0, 50), "row5": (49, 3)}, "samples .* of the shard overlap"),
+        ({"row2": (0, 1), "row5": (0, 1)}, "samples 2 and 5 of the shard overlap"),
     ],
 )
 def test_an_index_that_cannot_be_is_seen_without_reading_samples(
