@@ -23,7 +23,7 @@ from storage.check import check_sizes
 from storage.errors import DamagedArtifact, StorageError
 from storage.files import put_bytes, sha256_file
 from storage.manifest import NAME, FileRecord, how_to_mend
-from storage.shards import ShardReader
+from storage.shards import DamagedSample, ShardReader
 
 SHARD = 16
 DTYPES = {"image": "uint8", "label_ids": "uint8", "instance_ids": "uint16", "confidence": "uint8"}
@@ -135,7 +135,8 @@ class SplitArray:
 
         Raises:
             IndexError: there is no such sample.
-            DamagedArtifact: the shard's file is missing or damaged; the message names it.
+            DamagedArtifact: the shard's file is missing or damaged; the message names artifact, array,
+                shard, sample and file.
         """
         if isinstance(index, slice):
             start, stop, step = index.indices(len(self))
@@ -159,13 +160,23 @@ class SplitArray:
             file = _shard_file(self._path, self._name, shard, self.ndim)
             try:
                 parts.append(self._reader.read(file, rows))
-            except FileNotFoundError as error:
-                raise DamagedArtifact(f"{file}: missing. {how_to_mend(self._path.parent)}") from error
             except (ValueError, OSError) as error:
-                raise DamagedArtifact(
-                    f"{file}: damaged ({error}). {how_to_mend(self._path.parent)}"
-                ) from error
+                raise DamagedArtifact(self._damage(file, shard, rows, error)) from error
         return parts[1] if len(parts) == 2 else np.concatenate(parts)
+
+    def _damage(self, file: Path, shard: int, rows: range, error: Exception) -> str:
+        """Artifact, array, shard and sample, for who has to mend it; `rows` were asked for."""
+        damaged, why = rows[0], str(error)
+        if isinstance(error, FileNotFoundError):
+            why = "the shard's file is missing"
+        elif isinstance(error, DamagedSample):
+            damaged, why = error.row, error.why
+        folder = self._path.parent
+        return (
+            f"{folder.parent.name}/{folder.name}: sample {shard * SHARD + damaged} of {self._path.name}/"
+            f"{self._name} cannot be read: {why} (row {damaged} of shard {shard}, {file}). "
+            f"{how_to_mend(folder)}"
+        )
 
 
 class SplitArrays(Mapping[str, SplitArray]):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from storage.aliases import Aliases
 from storage.errors import StorageError
-from storage.files import bytes_under, files_under, folders_in, is_partial, remove
+from storage.files import bytes_under, discarded_name, files_under, folders_in, is_partial, remove
 from storage.locks import Lock, describe, is_held, owner
 from storage.refs import KINDS, ArtifactRef
 
@@ -92,6 +92,16 @@ def reachable(store: Store) -> set[ArtifactRef]:
     return {ref for root in (*roots, *store.refs("report")) for ref in store.lineage(root)}
 
 
+def reached_by(store: Store, ref: ArtifactRef) -> list[str]:
+    """See `Store.reached_by`."""
+    aliases = {
+        f"{kind}/{name}": ArtifactRef.model_validate({"kind": kind, "key": key})
+        for kind, name, key in Aliases(store.root).list()
+    }
+    roots = aliases | {str(report): report for report in store.refs("report") if report != ref}
+    return [name for name, root in roots.items() if ref in store.lineage(root)]
+
+
 def _leftovers(store: Store) -> Iterator[GcItem]:
     for area, why in (
         ("staging", "half made, and nobody is at it"),
@@ -99,13 +109,15 @@ def _leftovers(store: Store) -> Iterator[GcItem]:
     ):
         for kind in KINDS:
             for folder in folders_in(store.root / area / kind):
+                deleted = discarded_name(folder)
                 try:
-                    ref = ArtifactRef.model_validate({"kind": kind, "key": folder.name})
+                    ref = ArtifactRef.model_validate({"kind": kind, "key": deleted or folder.name})
                 except ValueError:
                     continue
-                committed = area == "artifacts" and store.exists(ref)
+                committed = area == "artifacts" and not deleted and store.exists(ref)
                 if not committed and not is_held(store.lock_path(ref)):
-                    yield GcItem(folder, bytes_under(folder), ref, why)
+                    told = "its deletion was cut short" if deleted else why
+                    yield GcItem(folder, bytes_under(folder), ref, told)
     for path in files_under(store.root / "aliases"):
         if is_partial(path):
             yield GcItem(path, path.stat().st_size, None, "left by a process that was killed")

@@ -24,6 +24,14 @@ _INDEX_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}, {"nam
 _NONE = 2**64 - 1
 
 
+class DamagedSample(ValueError):
+    """One sample of a shard cannot be read; `row` says which of the shard, `why` what is wrong."""
+
+    def __init__(self, row: int, why: str) -> None:
+        super().__init__(f"sample {row} of the shard: {why}")
+        self.row, self.why = row, why
+
+
 class ShardReader:
     """Reads the samples of one array; threads and processes may share it, for it keeps no file open."""
 
@@ -55,7 +63,8 @@ class ShardReader:
         """(len(rows), ...) samples of a shard, from rows 0.. of it.
 
         Raises:
-            ValueError: the bytes are not those of such samples; the message says which row's.
+            DamagedSample: the bytes are not those of such a sample.
+            ValueError: the index is damaged, so that no sample can be found.
             OSError: the file is missing or cannot be read.
         """
         out = np.empty((len(rows), *self._shape), self._dtype)
@@ -66,7 +75,7 @@ class ShardReader:
                 try:
                     self._decode(_part(descriptor, *index[row].tolist()), sample)
                 except (ValueError, RuntimeError) as error:
-                    raise ValueError(f"sample {row} of the shard: {error}") from error
+                    raise DamagedSample(row, str(error)) from error
         return out
 
     def _index(self, descriptor: int) -> np.ndarray[Any, Any]:
@@ -75,7 +84,10 @@ class ShardReader:
         start = os.fstat(descriptor).st_size - length
         if start < 0:
             raise ValueError("shorter than its index")
-        return np.frombuffer(_checked(_part(descriptor, start, length)), "<u8").reshape(-1, 2)
+        try:
+            return np.frombuffer(_checked(_part(descriptor, start, length)), "<u8").reshape(-1, 2)
+        except ValueError as error:
+            raise ValueError(f"the shard's index: {error}") from error
 
 
 def _part(descriptor: int, start: int, length: int) -> bytes:

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from storage import garbage, names
-from storage.check import Problem, check_sizes, problems_of
+from storage.check import OnBytes, Problem, check_sizes, find_problems
 from storage.errors import MissingArtifact, StorageError
-from storage.files import folders_in, fsync_dir, move_into, remove
+from storage.files import discard, folders_in, make_folder, move_into, remove, sync_folders
 from storage.garbage import GcItem, GcPlan
 from storage.locks import Lock
 from storage.manifest import NAME, Manifest, read_manifest
@@ -103,6 +103,14 @@ class Store:
         visit(ref)
         return list(order)
 
+    def reached_by(self, ref: ArtifactRef) -> list[str]:
+        """Aliases and reports that mean the artifact, or were made from it; as 'kind/name' or 'kind/key'.
+
+        Raises:
+            DamagedArtifact: a manifest cannot be read, so that what it reaches cannot be told.
+        """
+        return garbage.reached_by(self, ref)
+
     def check_files(self, ref: ArtifactRef) -> None:
         """See at little cost that every file is there and has its size.
 
@@ -113,12 +121,21 @@ class Store:
         self.manifest(ref)
         check_sizes(self.path(ref))
 
-    def verify(self, ref: ArtifactRef | None = None) -> list[Problem]:
-        """Read every file of one artifact, or of all, and compare digests; extra files are problems too."""
+    def verify(
+        self, ref: ArtifactRef | None = None, *, quick: bool = False, on_bytes: OnBytes | None = None
+    ) -> list[Problem]:
+        """Read every file of one artifact, or of all, and compare digests; extra files are problems too.
+
+        Args:
+            ref: this artifact alone.
+            quick: look at sizes and at the indexes of shards only.
+            on_bytes: told, from several threads, how many bytes more were looked at.
+        """
         if ref is not None and not self.exists(ref):
             self.manifest(ref)
         chosen = self.refs() if ref is None else [ref]
-        return [problem for each in chosen for problem in problems_of(each, self.path(each))]
+        found = find_problems(((each, self.path(each)) for each in chosen), quick=quick, on_bytes=on_bytes)
+        return list(found)
 
     @contextmanager
     def writer(
@@ -157,9 +174,7 @@ class Store:
         """Delete committed files; for those who hold the lock."""
         folder = self.path(ref)
         if folder.exists():
-            remove(folder / NAME)
-            fsync_dir(folder)
-            remove(folder)
+            discard(folder)
 
     def gc_plan(self) -> GcPlan:
         """What no alias and no report reaches, and what dead runs left; nothing is deleted.
@@ -183,7 +198,9 @@ class Store:
     def _take_back(self, ref: ArtifactRef) -> None:
         """Bring back what a commit had moved when it was killed before the manifest."""
         folder, staging = self.path(ref), self.staging_path(ref)
-        staging.mkdir(parents=True, exist_ok=True)
+        make_folder(staging)
+        # a run that was killed may have got no further than to make a folder
+        sync_folders(staging)
         if folder.exists():
             for entry in sorted(folder.iterdir()):
                 if (staging / entry.name).exists():
