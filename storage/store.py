@@ -17,7 +17,7 @@ from pathlib import Path
 from storage import garbage, names
 from storage.check import Problem, check_sizes, problems_of
 from storage.errors import MissingArtifact, StorageError
-from storage.files import folders_in, fsync_dir, move_into, remove
+from storage.files import folders_in, fsync_dir, move_into, remove, remove_if_empty
 from storage.garbage import GcItem, GcPlan
 from storage.locks import Lock
 from storage.manifest import NAME, Manifest, read_manifest
@@ -132,7 +132,8 @@ class Store:
 
         Yields:
             The staging folder, with what a run that died left in it; None when the artifact is committed,
-            by another while this one waited or earlier. Left without a commit, the folder stays for the next.
+            by another while this one waited or earlier. Left without a commit, the folder stays for the next,
+            unless nothing was put into it.
         """
         with Lock(self.lock_path(ref), str(ref), on_wait) as lock:
             if self.exists(ref):
@@ -140,7 +141,11 @@ class Store:
                 yield None
                 return
             self._take_back(ref)
-            yield Staging(ref, self.staging_path(ref), self.path(ref), lock)
+            try:
+                yield Staging(ref, self.staging_path(ref), self.path(ref), lock)
+            finally:
+                # a stage that was refused leaves nothing behind
+                remove_if_empty(self.staging_path(ref))
 
     def remove(self, ref: ArtifactRef) -> None:
         """Delete an artifact: it vanishes at once, its files after that.

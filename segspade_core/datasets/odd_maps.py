@@ -1,8 +1,7 @@
 """Label maps in PNGs of other kinds than 8-bit grey, where it is beyond doubt which ids they hold.
 
 A program that makes files smaller turns a colour map into a palette whose indices are no ids, and grey
-values into fewer bits by dividing them. What may be such a file is refused: it would be a wrong map that looks
-right.
+values into fewer bits by dividing them. What may be such a file is refused: a wrong map would look right.
 """
 
 from __future__ import annotations
