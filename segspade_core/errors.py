@@ -25,6 +25,9 @@ class Problem:
         return f"{self.file}: {self.what}. {self.remedy}"
 
 
+_SHOWN = 50  # problems in a message: thousands would push what matters off the screen
+
+
 class SourceError(InputError):
     """A source of images cannot be ingested; `problems` lists everything that is wrong with it."""
 
@@ -33,7 +36,10 @@ class SourceError(InputError):
         self.problems = sorted(problems)
         count = len(self.problems)
         head = f"{source}: {count} problem{'s' if count != 1 else ''}, nothing was written"
-        super().__init__("\n".join([head, *(f"  {problem}" for problem in self.problems)]))
+        lines = [f"  {problem}" for problem in self.problems[:_SHOWN]]
+        if count > _SHOWN:
+            lines.append(f"  and {count - _SHOWN:,} more")
+        super().__init__("\n".join([head, *lines]))
 
 
 class WeightsError(InputError):

@@ -151,6 +151,12 @@ def discarded_name(path: Path) -> str | None:
     return name[1:].split(".")[0] if name.startswith(".") and name.endswith(_GONE) else None
 
 
+def remove_if_empty(folder: Path) -> None:
+    """Take a folder away that holds no file, only folders at most; being gone already is as good."""
+    if not any(files_under(folder)):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def remove(path: Path) -> None:
     """Take a file or a folder away; being gone already is as good."""
     if path.is_dir() and not path.is_symlink():

@@ -17,7 +17,7 @@ from pathlib import Path
 from storage import garbage, names
 from storage.check import OnBytes, Problem, check_sizes, find_problems
 from storage.errors import MissingArtifact, StorageError
-from storage.files import discard, folders_in, make_folder, move_into, remove, sync_folders
+from storage.files import discard, folders_in, make_folder, move_into, remove, remove_if_empty, sync_folders
 from storage.garbage import GcItem, GcPlan
 from storage.locks import Lock
 from storage.manifest import NAME, Manifest, read_manifest
@@ -149,7 +149,8 @@ class Store:
 
         Yields:
             The staging folder, with what a run that died left in it; None when the artifact is committed,
-            by another while this one waited or earlier. Left without a commit, the folder stays for the next.
+            by another while this one waited or earlier. Left without a commit, the folder stays for the next,
+            unless nothing was put into it.
         """
         with Lock(self.lock_path(ref), str(ref), on_wait) as lock:
             if self.exists(ref):
@@ -157,7 +158,11 @@ class Store:
                 yield None
                 return
             self._take_back(ref)
-            yield Staging(ref, self.staging_path(ref), self.path(ref), lock)
+            try:
+                yield Staging(ref, self.staging_path(ref), self.path(ref), lock)
+            finally:
+                # a stage that was refused leaves nothing behind
+                remove_if_empty(self.staging_path(ref))
 
     def remove(self, ref: ArtifactRef) -> None:
         """Delete an artifact: it vanishes at once, its files after that.

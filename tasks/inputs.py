@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 from segspade_core.config import GeneratorImportConfig, PathSource, QualityConfig, RunConfig
@@ -32,9 +33,27 @@ def source_place(path: str | Path) -> Path:
     Raises:
         InputError: it is not there.
     """
-    place = Path(path).expanduser()
+    place = named_path(path)
     if not place.exists():
         raise InputError(f"{path}: there is no such file or folder; give the dataset's folder or zip file")
+    return place
+
+
+def named_path(path: str | Path) -> Path:
+    """A path as a person writes it, with ~ for a home.
+
+    Raises:
+        InputError: nothing can be there: there is no such home, or the name is longer than names can be.
+    """
+    try:
+        place = Path(path).expanduser()
+        place.exists()
+    except RuntimeError as error:
+        raise InputError(f"{path}: there is no such home; write the folder out") from error
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise InputError(f"{str(path)[:60]}…: a name too long for any file; give another") from error
     return place
 
 
@@ -46,7 +65,7 @@ def segmenter_weights(weights: str) -> Path | None:
     """
     if weights in NAMED_WEIGHTS:
         return None
-    path = Path(weights).expanduser()
+    path = named_path(weights)
     if path.is_dir():
         raise InputError(f"{weights}: is a folder; give the file of weights in it, such as model.safetensors")
     if not path.is_file():
@@ -64,7 +83,7 @@ def generator_weights(weights: str) -> Path | None:
     """
     if weights.startswith("shipped:"):
         return None
-    path = Path(weights).expanduser()
+    path = named_path(weights)
     if path.is_dir():
         raise InputError(f"{weights}: is a folder; give the file of weights in it, such as latest_net_G.pth")
     if path.exists() and not path.is_file():
@@ -96,7 +115,7 @@ def vgg19_file(weights: str) -> Path | None:
     """
     if weights in ("auto", *NAMED_WEIGHTS):
         return None
-    path = Path(weights).expanduser()
+    path = named_path(weights)
     if not path.is_file():
         raise InputError(
             f"{weights}: no such file; generator.perceptual_weights is 'auto', 'imagenet', 'none' or a file"

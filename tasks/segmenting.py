@@ -14,7 +14,7 @@ from tasks.accelerator import accelerator_turn
 from tasks.models import device_name, segmenter_of
 from tasks.plan import Part, Plan, StoredPart, part_is_made
 from tasks.splits import begin_split, open_input
-from tasks.stage import map_parts, stage_task
+from tasks.stage import map_parts, stage_task, tell
 
 REVISION = 1
 
@@ -46,9 +46,19 @@ def segment(plan: Plan) -> dict[str, Any]:
     """
     made = ("label_ids", "confidence") if SegmentConfig(**plan.config).confidence else ("label_ids",)
     parts = begin_split(plan, "images", "image", *made)
+    _tell_of_idle_windows(plan)
     map_parts(segment_part, plan, parts)
     counts = {plan.config["split"]: sum(map(len, parts))}
     return {"counts": counts, "device": device_name(plan.runtime)}
+
+
+def _tell_of_idle_windows(plan: Plan) -> None:
+    config = SegmentConfig(**plan.config)
+    array = open_input(plan.workspace, plan.input("images"), config.split, "image")["image"]
+    height, width = array.shape[1:3]
+    if config.windows is not None and config.windows.size[0] >= height and config.windows.size[1] >= width:
+        size = "x".join(map(str, config.windows.size))
+        tell(f"windows of {size} hold a whole photograph, {height}x{width}: each is seen at once")
 
 
 @stage_task(name="segment", task_run_name="segment {part.split} {part.start}–{part.stop}")

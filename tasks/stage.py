@@ -20,7 +20,7 @@ from prefect.exceptions import MissingContextError
 from prefect.futures import as_completed
 from prefect.states import Completed
 
-from storage.files import put_bytes
+from storage.files import files_under, put_bytes
 from storage.refs import ArtifactRef
 from storage.store import Staging
 from tasks.plan import Part, Plan, StoredArtifact
@@ -87,7 +87,7 @@ class Work:
 
     def keep_time(self) -> None:
         """Note the time for a run that goes on from here; nothing is noted before anything was made."""
-        if self.staging is not None and any(self.staging.path.glob("*")):
+        if self.staging is not None and any(files_under(self.staging.path)):
             put_bytes(self.staging.path / _CLOCK, f"{self.seconds:.1f}".encode())
 
 

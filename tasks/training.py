@@ -113,6 +113,7 @@ def train(plan: Plan, work: Work) -> dict[str, Any]:
         TrainingDiverged: a loss was not finite any more.
         TrainingEnded: the child ended otherwise; the message has the end of what it wrote.
     """
+    _say_what_a_batch_is(plan)
     with (
         accelerator_slot(plan.runtime),
         _child(plan, work) as process,
@@ -144,12 +145,21 @@ def train(plan: Plan, work: Work) -> dict[str, Any]:
                 _show(message, bar, page.rate)
         code = process.wait()
     if failure is not None:
+        if failure["kind"] == "InputError":
+            # refused: what libraries said before that is of no use to a next run
+            log_path(plan).unlink(missing_ok=True)
         raise failure_of(failure["kind"], failure["message"])
     if result is None:
         raise TrainingEnded(_ending(plan, code))
     if reached is not None and reached["epoch"] < reached["epochs"]:
         say(f"stopped early: epoch {reached['epoch']} of {reached['epochs']} brought no gain any more")
     return {name: result[name] for name in ("counts", "metrics", "device")}
+
+
+def _say_what_a_batch_is(plan: Plan) -> None:
+    batch, samples = plan.config["batch"], plan.store.manifest(plan.input("dataset")).counts.get("train")
+    if samples is not None and batch > samples:
+        say(f"batch {batch}: the train split has {samples} samples, and every step takes all of them")
 
 
 def _show(message: dict[str, Any], bar: Bar, images_per_second: float) -> None:

@@ -14,14 +14,17 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.traceback import Traceback
 
-from flows.cli.options import validation_message
+from flows.cli.validation import validation_message
 from flows.server import ServerFailed
 from segspade_core.errors import InputError, TrainingDiverged
 from storage.errors import DamagedArtifact, StorageError
 from tasks.failures import TrainingEnded
 
-# what no program can mend: no room, no permission, a disk that can only be read
-_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+# what no program can mend: no room, no permission, a disk that can only be read or not even that, long names
+_MACHINE = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENAMETOOLONG),
+)
 
 
 @contextmanager

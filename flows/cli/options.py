@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 import typer
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from flows.cli.validation import OPTIONS, validation_message
 from segspade_core.config import RunConfig, Split
+from segspade_core.config.yaml_file import MAX_BYTES, read_mapping, read_value
 from segspade_core.errors import InputError
 
 WORKSPACE = Path("workspace")
@@ -50,13 +51,6 @@ StageSetOption = Annotated[
 ]
 
 Model = TypeVar("Model", bound=BaseModel)
-OPTIONS = "options"  # where settings came from that were not written down anywhere
-# how pydantic names the kind of a setting among its parents, where a person wrote none
-_TAGS = (
-    *("path", "minicity", "train", "import", "patch", "unet", "encoder"),
-    *("adam", "adamw", "sgd", "constant", "poly", "cosine", "one_cycle"),
-    *("cross_entropy", "focal", "ohem", "dice", "lovasz"),
-)
 
 
 def load_run_config(path: Path, settings: Sequence[str]) -> RunConfig:
@@ -66,15 +60,14 @@ def load_run_config(path: Path, settings: Sequence[str]) -> RunConfig:
         InputError: the file is missing or no YAML, or a setting is unknown or out of range; says which.
     """
     try:
-        document = yaml.safe_load(path.read_text())
-    except OSError as error:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         raise InputError(
-            f"{path}: cannot be read ({error.strerror}); give a YAML file such as configs/minicity.yaml"
+            f"{path}: cannot be read ({why}); give a YAML file such as configs/minicity.yaml"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(document, dict):
-        raise InputError(f"{path}: a run is a mapping of settings, as in configs/minicity.yaml")
+    document = read_mapping(content, str(path))
     typed = {setting.partition("=")[0] for setting in settings}
     return _validate(RunConfig, _with_settings(document, settings), str(path), typed)
 
@@ -154,12 +147,9 @@ def _with_settings(document: dict[str, Any], settings: Sequence[str]) -> dict[st
                 raise InputError(
                     f"--set {setting}: '{parent}' is a single value and has no settings of its own"
                 )
-        try:
-            parsed = yaml.safe_load(value)
-            # "A title: with a colon" is a mapping to YAML, and words to whoever typed it
-            at[last] = value if isinstance(parsed, dict) and not value.lstrip().startswith("{") else parsed
-        except yaml.YAMLError as error:
-            raise InputError(f"--set {setting}: the value cannot be read ({error})") from error
+        parsed = read_value(value, f"--set {setting}")
+        # "A title: with a colon" is a mapping to YAML, and words to whoever typed it
+        at[last] = value if isinstance(parsed, dict) and not value.lstrip().startswith("{") else parsed
     return document
 
 
@@ -167,49 +157,7 @@ def _validate(model: type[Model], document: dict[str, Any], where: str, typed: C
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        raise InputError(validation_message(error, where, typed)) from error
-
-
-def validation_message(error: ValidationError, where: str, typed: Collection[str] = ()) -> str:
-    """One line for each setting that is wrong: where, which, what, and what it was.
-
-    Args:
-        where: file or option that the settings come from.
-        typed: settings that were given with --set instead.
-    """
-    lines = []
-    places = [problem["loc"] for problem in error.errors()]
-    for problem in error.errors():
-        # of a list with a wrong member it is said as well that it is too short without it
-        if problem["type"] == "too_short" and any(
-            place != problem["loc"] and place[: len(problem["loc"])] == problem["loc"] for place in places
-        ):
-            continue
-        # the tag of a union's member says nothing to who wrote the file
-        place = ".".join(
-            str(part) for part in problem["loc"] if part not in _TAGS or part == problem["loc"][-1]
-        )
-        given = problem["input"]
-        shown = f" (given: {given!r})" if not isinstance(given, dict) else ""
-        what = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "extra_forbidden":
-            what = "there is no such setting"
-        elif problem["type"] == "tuple_type":
-            what, shown = f"a list is wanted: [{given}]", ""
-        elif problem["type"] == "union_tag_invalid":
-            context = problem.get("ctx", {})
-            place += f".{context['discriminator'].strip(chr(39))}"
-            what, shown = f"there are {context['expected_tags']}", f" (given: {context['tag']!r})"
-        lines.append(f"{_source(where, place, typed)}{what}{shown}")
-    return "\n".join(lines)
-
-
-def _source(where: str, place: str, typed: Collection[str]) -> str:
-    """Where a setting was written: the option, the file and the setting, or the setting alone."""
-    if where == OPTIONS:
-        return f"--{place.partition('.')[0].replace('_', '-')}: " if place else ""
-    source = "--set" if any(place == name or place.startswith(f"{name}.") for name in typed) else where
-    return "".join(f"{part}: " for part in (source, place) if part)
+        raise InputError(validation_message(error, where, typed, model)) from error
 
 
 def print_json(value: Any) -> None:

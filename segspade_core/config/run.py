@@ -25,7 +25,9 @@ class EvaluateConfig(Frozen):
     """Which splits go through the batch stages, and how much of each."""
 
     splits: tuple[Split, ...] = Field(("train", "val"), min_length=1)
-    limit: dict[Split, int] = Field(default_factory=dict, description="first so many samples of a split")
+    limit: dict[Split, Annotated[int, Field(ge=1)]] = Field(
+        default_factory=dict, description="first so many samples of a split"
+    )
     look: LookConfig = Field(LookConfig(), description="how the segmenter looks, at paintings as well")
     paint: PaintConfig = PaintConfig()
     confidence: Confidence = Field(False, description="keep how sure the segmenter was of photographs")
@@ -118,8 +120,16 @@ class RunConfig(Frozen):
                 )
 
     def _check_size(self) -> None:
-        """As far as the config alone tells what the generator can paint."""
+        """As far as the config alone tells what can be cropped, and what the generator can paint."""
         config, (height, width) = self.generator, self.ingest.size
+        if (fault := self.segmenter.augment.fault_of_crop(self.ingest.size)) is not None:
+            raise ValueError(f"segmenter.{fault}")
+        crop = None if isinstance(config, GeneratorImportConfig) else config.crop
+        if crop is not None and (crop[0] > height or crop[1] > width):
+            raise ValueError(
+                f"generator.crop {crop[0]}x{crop[1]} is larger than the photographs, {height}x{width}; make "
+                "it smaller, or ingest at a larger size"
+            )
         shape = config.generator or config if isinstance(config, GeneratorImportConfig) else config.generator
         if shape.upsamplings is None:
             return

@@ -44,13 +44,29 @@ class AugmentConfig(Frozen):
     """Random changes made to training samples; probabilities in [0, 1], strengths as fractions."""
 
     flip: float = Field(0.5, ge=0, le=1, description="probability of a left-right flip")
-    crop: ImageSize | None = Field(None, description="random crop; none trains on whole frames")
+    crop: ImageSize | None = Field(
+        None,
+        description="random crop; none trains on whole frames. What reaches out of a frame is void, as where "
+        "a zoom makes the frame smaller than the crop",
+    )
     scale: Annotated[tuple[Zoom, Zoom], AfterValidator(_check_range)] = Field(
         (1.0, 1.0), description="range of random zoom before the crop"
     )
     brightness: float = Field(0.0, ge=0, lt=1)
     contrast: float = Field(0.0, ge=0, lt=1)
     saturation: float = Field(0.0, ge=0, lt=1)
+
+    def fault_of_crop(self, size: tuple[int, int]) -> str | None:
+        """Why the crop does not suit frames of `size`, (H, W): at no zoom is one as large. None: it does."""
+        zoom = self.scale[1]
+        if self.crop is None or all(crop <= zoom * side for crop, side in zip(self.crop, size, strict=True)):
+            return None
+        zoomed = f" at the largest zoom, {zoom:g}" if zoom != 1 else ""
+        return (
+            f"augment.crop {self.crop[0]}x{self.crop[1]} is larger than the photographs, {size[0]}x{size[1]}"
+            f"{zoomed}: every sample would have a rim of nothing; make it smaller, or leave it out for whole "
+            "frames"
+        )
 
 
 class SegmenterConfig(Frozen):

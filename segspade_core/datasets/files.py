@@ -2,12 +2,45 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 
 from segspade_core.errors import InputError, Problem
 
 # larger than any 16-bit photograph within the limit of pixels: an archive's member that says more is a bomb
 MAX_FILE_BYTES = 256 * 1024**2
+
+MINICITY_INDEX = "minicity.json"  # at the root of a drawn city: its config, and the time of day of each frame
+# only what an ingest may read is part of a source: a note beside the images must not make a new dataset
+_SUFFIXES = (".png", ".jpg", ".jpeg")
+_SHOWN = 80  # letters of a name that is not fit to be shown as it is
+
+
+def is_junk(name: str) -> bool:
+    """What macOS leaves behind beside the real files, and hidden folders such as .git."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def is_wanted(path: str) -> bool:
+    """Whether a path is one of an image, or of a drawn city's index."""
+    name = path.rsplit("/", 1)[-1]
+    return not any(map(is_junk, path.split("/"))) and (
+        name.lower().endswith(_SUFFIXES) or name == MINICITY_INDEX
+    )
+
+
+def fault_of_name(path: str) -> str | None:
+    """Why a path is not fit for messages, tables and terminals, if so."""
+    kinds = set(map(unicodedata.category, path))
+    if "Cs" in kinds:
+        return "has a name that is not Unicode"
+    return "has a name with a control character in it" if "Cc" in kinds else None
+
+
+def shown(path: str) -> str:
+    """A path that may hold anything, as a message can hold it: escaped, and cut where it is long."""
+    text = path if fault_of_name(path) is None else path.encode("unicode_escape", "backslashreplace").decode()
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,8 @@
-"""Bytes of a file → pixels, or a plain word on why not. No decoder's failure gets past this module."""
+"""Bytes of a file → pixels, or a plain word on why not. No decoder's failure gets past this module.
+
+Pixels are taken as they are stored: gamma, colour profiles and transparency are left aside, whatever a viewer
+would make of them. A photograph that EXIF says is to be turned is turned, as cameras and annotators show it.
+"""
 
 from __future__ import annotations
 
@@ -7,40 +11,62 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import JpegImagePlugin, PngImagePlugin
+from PIL.Image import Image
 
-from segspade_core.datasets import png
+from segspade_core.datasets import jpeg, png
 from segspade_core.datasets.files import BadFile
+from segspade_core.datasets.odd_maps import ids_of_few_bits, ids_of_palette
+from segspade_core.datasets.orientation import UPRIGHT, read_orientation, turn
 
 # 8192 x 8192, 32 times a Cityscapes frame; below the size from which on Pillow warns
 MAX_PIXELS = 1 << 26
-_JPEG = b"\xff\xd8\xff"
 _AGAIN = "Download or export it again"
 _COLOURS = {png.RGB: "an RGB", png.RGBA: "an RGBA", png.PALETTE: "a palette"}
 
 
 def decode_photograph(content: bytes) -> npt.NDArray[np.uint8]:
-    """A PNG or JPEG with 8 bits a channel or fewer.
+    """A PNG or JPEG with 8 bits a channel or fewer, told apart by its bytes and not by its name.
 
     Returns:
-        (H, W, 3) uint8 in 0..255. Grey is repeated, a palette looked up, alpha dropped.
+        (H, W, 3) uint8 in 0..255, upright. Grey is repeated, a palette looked up, alpha dropped.
 
     Raises:
         BadFile: it is no such file, or not whole.
     """
-    if not content.startswith((png.SIGNATURE, _JPEG)):
-        raise _no_image(content, "neither a PNG nor a JPEG image")
-    header = _check_png(content) if content.startswith(png.SIGNATURE) else None
-    if header is not None and header.bits > 8:
+    if content.startswith(png.SIGNATURE):
+        return _photograph_of_png(content)
+    if content.startswith(jpeg.SIGNATURE):
+        return _photograph_of_jpeg(content)
+    raise _no_image(content, "neither a PNG nor a JPEG image")
+
+
+def _photograph_of_png(content: bytes) -> npt.NDArray[np.uint8]:
+    header, pixels = _open_png(content)
+    if header.bits > 8:
         raise BadFile("has 16 bits a channel, where a photograph has 8", "Save it as an 8-bit RGB PNG")
-    with _open(content, header) as image:
-        # a transparent colour would make Pillow warn or add a channel, and we want what is below it
-        image.info.pop("transparency", None)
-        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    exif = png.read_chunk(content, b"eXIf") if b"eXIf" in content else None
+    return _upright(_decode(pixels, header), UPRIGHT if exif is None else read_orientation(exif))
+
+
+def _photograph_of_jpeg(content: bytes) -> npt.NDArray[np.uint8]:
+    header = jpeg.read_header(content)
+    _check_size(header.width, header.height)
+    if header.channels == 4:
+        raise BadFile("is in CMYK, the colours of print", "Save it as an RGB JPEG or PNG")
+    if header.bits != 8:
+        what = f"has {header.bits} bits a channel, where a photograph has 8"
+        raise BadFile(what, "Save it as an 8-bit JPEG or PNG")
+    return _upright(_decode(jpeg.without_notes(content), None), header.orientation)
+
+
+def _upright(image: Image, orientation: int) -> npt.NDArray[np.uint8]:
+    pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    return pixels if orientation == UPRIGHT else turn(pixels, orientation)
 
 
 def decode_label_ids(content: bytes) -> npt.NDArray[np.uint8]:
-    """A label map: a PNG of one 8-bit channel.
+    """A label map: a PNG of one channel of 8 bits, or one of the odd maps whose ids are beyond doubt.
 
     Returns:
         (H, W) uint8, as stored: which ids there may be is for the caller to check.
@@ -48,7 +74,13 @@ def decode_label_ids(content: bytes) -> npt.NDArray[np.uint8]:
     Raises:
         BadFile: it is no such file, or not whole; colour maps are told apart.
     """
-    return np.asarray(_decode_grey(content, 8, "label"), np.uint8)
+    header, pixels = _open_map(content, "label")
+    if header.colour_type == png.PALETTE:
+        image = _decode(pixels, header)
+        return ids_of_palette(np.asarray(image), image.getpalette() or [])
+    if header.bits < 8:
+        return ids_of_few_bits(np.asarray(_decode(pixels, header)), header.bits)
+    return np.asarray(_decode_grey(pixels, header, 8, "label"), np.uint8)
 
 
 def decode_instance_ids(content: bytes) -> npt.NDArray[np.uint16]:
@@ -60,15 +92,19 @@ def decode_instance_ids(content: bytes) -> npt.NDArray[np.uint16]:
     Raises:
         BadFile: it is no such file, or not whole.
     """
-    return np.asarray(_decode_grey(content, 16, "instance"), np.uint16)
+    header, pixels = _open_map(content, "instance")
+    return np.asarray(_decode_grey(pixels, header, 16, "instance"), np.uint16)
 
 
-def _decode_grey(content: bytes, bits: int, kind: str) -> npt.NDArray[Any]:
-    if content.startswith(_JPEG):
+def _open_map(content: bytes, kind: str) -> tuple[png.Header, bytes]:
+    if content.startswith(jpeg.SIGNATURE):
         raise BadFile(f"is a JPEG, which blurs {kind} ids", f"Export the {kind} ids as PNG")
     if not content.startswith(png.SIGNATURE):
         raise _no_image(content, "not a PNG image")
-    header = _check_png(content)
+    return _open_png(content)
+
+
+def _decode_grey(pixels: bytes, header: png.Header, bits: int, kind: str) -> npt.NDArray[Any]:
     if header.colour_type in _COLOURS:
         raise BadFile(f"is {_COLOURS[header.colour_type]} colour map", f"Convert it to {kind} ids first")
     if header.colour_type == png.GREY_ALPHA:
@@ -80,16 +116,15 @@ def _decode_grey(content: bytes, bits: int, kind: str) -> npt.NDArray[Any]:
             f"has {header.bits} bit{'s' if header.bits > 1 else ''} a pixel, where {_a(kind)} map has {bits}"
         )
         raise BadFile(what, f"Save its ids as a grey PNG of {bits} bits")
-    with _open(content, header) as image:
-        return np.asarray(image)
+    return np.asarray(_decode(pixels, header))
 
 
-def _check_png(content: bytes) -> png.Header:
+def _open_png(content: bytes) -> tuple[png.Header, bytes]:
+    """The header of a PNG that is whole, and the PNG without what is not pixels."""
     header = png.read_header(content)
     # before a decoder sees the file: the header alone makes it ask for the memory
     _check_size(header.width, header.height)
-    png.check_whole(content)
-    return header
+    return header, png.pixels_alone(content)
 
 
 def _check_size(width: int, height: int) -> None:
@@ -100,11 +135,15 @@ def _check_size(width: int, height: int) -> None:
         )
 
 
-def _open(content: bytes, header: png.Header | None) -> Image.Image:
-    """The decoded image. Only formats that we name are tried: Pillow knows some that start programs."""
+def _decode(content: bytes, header: png.Header | None) -> Image:
+    """The decoded image; `header` is that of a PNG. Sizes are checked before this.
+
+    Pillow's readers are called by name: `Image.open` tries others too, some of which start programs, and
+    warns on the terminal of what is large.
+    """
+    reader = JpegImagePlugin.JpegImageFile if header is None else PngImagePlugin.PngImageFile
     try:
-        image = Image.open(io.BytesIO(content), formats=("PNG", "JPEG"))
-        _check_size(*image.size)
+        image = reader(io.BytesIO(content))
         image.load()
         last = image.getpixel((image.width - 1, image.height - 1))
         is_black = not any(last if isinstance(last, tuple) else (last,))
@@ -113,13 +152,6 @@ def _open(content: bytes, header: png.Header | None) -> Image.Image:
             png.check_rows(content, header)
     except BadFile:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise BadFile(
-            f"would unpack to more than the {MAX_PIXELS} pixels allowed (a bomb?)",
-            "If it is a real photograph, make it smaller; if not, delete it",
-        ) from error
-    except UnidentifiedImageError as error:  # its own words hold an address in memory
-        raise BadFile("cannot be decoded (its header makes no sense)", _AGAIN) from error
     except Exception as error:  # decoders raise whatever befalls them: SyntaxError, struct.error, OSError ...
         raise BadFile(f"cannot be decoded ({error})", _AGAIN) from error
     return image

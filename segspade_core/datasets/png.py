@@ -17,6 +17,10 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # colour types, PNG specification (third edition), section 11.2.1
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
 _CHANNELS = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGBA: 4}
+# the depths that each may have, table 8
+_DEPTHS = {GREY: (1, 2, 4, 8, 16), RGB: (8, 16), PALETTE: (1, 2, 4, 8), GREY_ALPHA: (8, 16), RGBA: (8, 16)}
+# what pixels are made of; all else (gamma, profiles, transparent colours, text) a decoder may stumble over
+_PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _ADAM7 = (
     (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2),
 )  # fmt: skip
@@ -34,7 +38,7 @@ class Header:
 
     def pixel_bytes(self) -> int:
         """Bytes of all rows, unpacked, with the byte before each row that names its filter."""
-        bits = self.bits * _CHANNELS.get(self.colour_type, 1)
+        bits = self.bits * _CHANNELS[self.colour_type]
         # section 8: an interlaced image is seven small ones; each begins at and steps by so many pixels
         passes = _ADAM7 if self.interlaced else ((0, 0, 1, 1),)
         sizes = ((-(-(self.width - x) // dx), -(-(self.height - y) // dy)) for x, y, dx, dy in passes)
@@ -48,24 +52,41 @@ def read_header(content: bytes) -> Header:
         content: a file's bytes that begin with the signature.
 
     Raises:
-        BadFile: it is cut off within the header, or has none.
+        BadFile: it is cut off within the header, has none, or one that no PNG can have.
     """
     if len(content) < 33:
         raise _cut_off(content)
-    if content[12:16] != b"IHDR":
+    if content[8:16] != b"\0\0\0\x0dIHDR":
         raise BadFile("is a PNG without a header", "Download or export it again")
-    width, height, bits, colour_type, _, _, interlace = struct.unpack(">IIBBBBB", content[16:29])
+    width, height, bits, colour_type, packing, filtering, interlace = struct.unpack(
+        ">IIBBBBB", content[16:29]
+    )
+    known = bits in _DEPTHS.get(colour_type, ()) and packing == filtering == 0 and interlace <= 1
+    if not (known and 0 < width < 2**31 and 0 < height < 2**31):
+        if zlib.crc32(content[12:29]) != int.from_bytes(content[29:33], "big"):
+            raise _damaged(b"IHDR", len(SIGNATURE))
+        raise BadFile("cannot be decoded (its header makes no sense)", "Download or export it again")
     return Header(width, height, bits, colour_type, interlaced=interlace == 1)
 
 
-def check_whole(content: bytes) -> None:
-    """See that every chunk is there with the checksum it should have.
+def pixels_alone(content: bytes) -> bytes:
+    """The same PNG with nothing but its pixels, once every chunk is seen to have its checksum.
 
     Raises:
         BadFile: the file is cut off, or damaged.
     """
-    for _ in _chunks(content):
-        pass
+    view, start, kept = memoryview(content), len(SIGNATURE), [memoryview(SIGNATURE)]
+    for name, data in _chunks(content):
+        stop = start + 12 + len(data)
+        if name in _PIXELS:
+            kept.append(view[start:stop])
+        start = stop
+    return b"".join(kept)
+
+
+def read_chunk(content: bytes, wanted: bytes) -> bytes | None:
+    """What the first chunk of that name holds; None where there is none."""
+    return next((bytes(data) for name, data in _chunks(content) if name == wanted), None)
 
 
 def check_rows(content: bytes, header: Header) -> None:
@@ -104,14 +125,18 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
         if end > len(view):
             raise _cut_off(content)
         if zlib.crc32(view[start + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
-            raise BadFile(
-                f"is damaged: chunk {name!a} at byte {start} does not have the checksum it should have",
-                "Download or export it again",
-            )
+            raise _damaged(name, start)
+        yield name, view[start + 8 : end - 4]
         if name == b"IEND":
             return
-        yield name, view[start + 8 : end - 4]
         start = end
+
+
+def _damaged(name: bytes, start: int) -> BadFile:
+    return BadFile(
+        f"is damaged: chunk {name!a} at byte {start} does not have the checksum it should have",
+        "Download or export it again",
+    )
 
 
 def _cut_off(content: bytes) -> BadFile:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from segspade_core.datasets.archive import Archive
-from segspade_core.datasets.files import MAX_FILE_BYTES, BadFile, SampleFiles
+from segspade_core.datasets.files import (
+    MAX_FILE_BYTES,
+    MINICITY_INDEX,
+    BadFile,
+    SampleFiles,
+    fault_of_name,
+    is_junk,
+    is_wanted,
+    shown,
+)
 from segspade_core.errors import InputError, Problem
 
-__all__ = ["BadFile", "SampleFiles", "Source", "open_source"]
+__all__ = ["MINICITY_INDEX", "BadFile", "SampleFiles", "Source", "open_source"]
 
-MINICITY_INDEX = "minicity.json"  # at the root of a drawn city: its config, and the time of day of each frame
-# only what an ingest may read is part of a source: a note beside the images must not make a new dataset
-_SUFFIXES = (".png", ".jpg", ".jpeg")
 _UNPACKED = "the unpacked files"
+_NOT_ORDINARY = "is not an ordinary file"
 
 
 @dataclass(frozen=True)
@@ -40,8 +49,9 @@ class Source:
         self._members: dict[str, _Member] = {}
         if place.is_dir():
             self._add_folder()
-            for file in sorted(place.glob("*.zip")):
-                self._add_archive(file)
+            for file in sorted(place.iterdir()):
+                if file.suffix.lower() == ".zip" and not is_junk(file.name) and not file.is_dir():
+                    self._add_archive(file)
         else:
             self._add_archive(place)
 
@@ -69,52 +79,77 @@ class Source:
         if member.archive is not None:
             return member.archive.read(path)
         try:
-            return (self.place / path).read_bytes()
+            return _read_file(self.place / path)
         except FileNotFoundError as error:
             raise BadFile("was there a moment ago and is gone", "Put it back and run again") from error
         except PermissionError as error:
             raise BadFile("may not be read", "Give yourself the right to read it") from error
 
     def _add_folder(self) -> None:
-        for path, file in self._walk(self.place, ""):
-            status = file.stat()
-            self._members[path] = _Member(status.st_size, status.st_mtime_ns, None)
-
-    def _walk(self, folder: Path, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
-        with os.scandir(folder) as entries:
-            for entry in entries:
+        todo = [""]
+        while todo:
+            prefix = todo.pop()
+            for entry in self._entries(prefix):
                 path = prefix + entry.name
-                if _is_junk(entry.name):
-                    continue
                 if (fault := self._fault_of(entry, path)) is not None:
                     self.problems.append(fault)
-                elif entry.is_dir():
-                    yield from self._walk(folder / entry.name, path + "/")
-                elif _is_wanted(path):
-                    yield path, entry
+                elif entry.is_dir(follow_symlinks=False):
+                    todo.append(path + "/")
+                elif is_wanted(path):
+                    status = entry.stat()
+                    self._members[path] = _Member(status.st_size, status.st_mtime_ns, None)
+
+    def _entries(self, prefix: str) -> Iterator[os.DirEntry[str]]:
+        try:
+            with os.scandir(self.place / prefix) as entries:
+                yield from (entry for entry in entries if not is_junk(entry.name))
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            what = "lies in more folders than the system can look through"
+            self.problems.append(Problem(shown(prefix), what, "Move it up, or out of the source"))
 
     def _fault_of(self, entry: os.DirEntry[str], path: str) -> Problem | None:
-        readable = path.encode("utf-8", "backslashreplace").decode()
-        if readable != path:
-            return Problem(readable, "has a name that is not Unicode", "Rename it")
-        if not entry.is_symlink():
+        """What is wrong with a folder, or with a file that would be a part of the source."""
+        if entry.is_symlink():
+            return self._fault_of_link(path, is_wanted(path))
+        is_folder = entry.is_dir(follow_symlinks=False)
+        if not is_folder and not is_wanted(path):
             return None
-        if entry.is_dir():
-            # never followed, even within the source: links to folders can go in circles
-            return Problem(path, "is a symbolic link to a folder", "Put the folder itself there")
-        return self._fault_of_link(path) if _is_wanted(path) else None
-
-    def _fault_of_link(self, path: str) -> Problem | None:
-        target = (self.place / path).resolve()
-        if not target.is_relative_to(self.place.resolve()):
-            return Problem(path, "is a symbolic link that leaves the source", "Put the file itself there")
-        if not target.is_file():
-            return Problem(path, "is a symbolic link to nothing", "Put the file itself there")
+        if (fault := fault_of_name(entry.name)) is not None:
+            return Problem(shown(path), fault, "Rename it")
+        if not is_folder and not entry.is_file(follow_symlinks=False):
+            # to read a pipe would wait for ever
+            return Problem(path, _NOT_ORDINARY, "Put a file with the image there, or delete it")
         return None
 
+    def _fault_of_link(self, path: str, is_part: bool) -> Problem | None:
+        """What is wrong with a link to a folder, or with one to a file that would be a part of the source."""
+        try:
+            target = (self.place / path).resolve(strict=True)
+        except (OSError, RuntimeError):  # it leads nowhere, or in a circle
+            what = "is a symbolic link to nothing"
+        else:
+            if target.is_dir():
+                # never followed, even within the source: links to folders can go in circles
+                return Problem(shown(path), "is a symbolic link to a folder", "Put the folder itself there")
+            if fault_of_name(path) is not None:
+                what = str(fault_of_name(path))
+            elif not target.is_relative_to(self.place.resolve()):
+                what = "is a symbolic link that leaves the source"
+            elif not target.is_file():
+                what = _NOT_ORDINARY
+            else:
+                return None
+        return Problem(shown(path), what, "Put the file itself there") if is_part else None
+
     def _add_archive(self, file: Path) -> None:
-        if file != self.place and file.is_symlink() and (fault := self._fault_of_link(file.name)) is not None:
-            self.problems.append(fault)
+        if file != self.place and file.is_symlink():
+            if (fault := self._fault_of_link(file.name, is_part=True)) is not None:
+                self.problems.append(fault)
+                return
+        elif not file.is_file():
+            self.problems.append(Problem(file.name, _NOT_ORDINARY, "Give a folder or a zip file"))
             return
         try:
             archive = Archive(file)
@@ -125,7 +160,7 @@ class Source:
         self.problems += archive.problems
         twice: dict[str, list[str]] = {}
         for path, info in archive.members.items():
-            if not _is_wanted(path):
+            if not is_wanted(path):
                 continue
             if (other := self._members.get(path)) is not None:
                 twice.setdefault(other.archive.name if other.archive else _UNPACKED, []).append(path)
@@ -164,6 +199,8 @@ def open_source(place: Path) -> Source:
         source = Source(place)
     except PermissionError as error:
         raise InputError(f"{error.filename}: may not be read. Give yourself the right to read it.") from error
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename}: was there a moment ago and is gone. Run again.") from error
     if not place.is_dir() and not source.archives:
         raise InputError(
             f"{place}: {source.problems[0].what}. Give a dataset's folder, or a zip file that is whole."
@@ -171,13 +208,10 @@ def open_source(place: Path) -> Source:
     return source
 
 
-def _is_junk(name: str) -> bool:
-    # what macOS leaves behind beside the real files, and hidden folders such as .git
-    return name.startswith(".") or name == "__MACOSX"
-
-
-def _is_wanted(path: str) -> bool:
-    name = path.rsplit("/", 1)[-1]
-    return not any(map(_is_junk, path.split("/"))) and (
-        name.lower().endswith(_SUFFIXES) or name == MINICITY_INDEX
-    )
+def _read_file(file: Path) -> bytes:
+    """All bytes of an ordinary file, up to the limit: it may have changed since it was found."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as opened:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise BadFile(_NOT_ORDINARY, "Put a file with the image there, or delete it")
+        return opened.read(MAX_FILE_BYTES)

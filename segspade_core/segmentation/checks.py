@@ -17,6 +17,9 @@ def check_training(config: SegmenterConfig, train: LabelledImages, val: Labelled
     """
     train.check()
     check_shares(config.batch)
+    height, width = train.images.shape[1:3]
+    if (fault := config.augment.fault_of_crop((height, width))) is not None:
+        raise InputError(f"segmenter.{fault}")
     _check_statistics(config, train)
     if val is not None:
         val.check()

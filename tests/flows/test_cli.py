@@ -188,8 +188,8 @@ def test_unknown_keys_in_a_config_are_all_named(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         load_run_config(path, ["segmenter.epoch=3", "source.city.train=-5"])
     lines = str(caught.value).splitlines()
-    assert "--set: segmenter.epoch: there is no such setting (given: 3)" in lines
-    assert f"{path}: reprot: there is no such setting" in lines
+    assert "--set: segmenter.epoch: there is no such setting (given: 3); did you mean 'epochs'?" in lines
+    assert f"{path}: reprot: there is no such setting; did you mean 'report'?" in lines
     assert any(
         "--set: source.city.train: Input should be greater than or equal to 0" in line for line in lines
     )

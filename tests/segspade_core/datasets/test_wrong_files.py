@@ -22,7 +22,7 @@ AGAIN = "Download or export it again"
 def _cases(one, png):
     grey = one.label_pixels
     colours = np.repeat(grey[..., None], 3, -1)
-    palette = png.raw(20, 16, 8, 3, [bytes(20)] * 16, png.chunk(b"PLTE", bytes(3)))
+    palette = png.raw(20, 16, 8, 3, [bytes(20)] * 16, png.chunk(b"PLTE", bytes([128, 64, 128])))
     wrong = grey.copy()
     wrong[0, :3], wrong[1, 0] = 77, 34
     many = np.arange(320).clip(max=239).astype(np.uint8).reshape(16, 20)
@@ -68,7 +68,17 @@ def _cases(one, png):
             "has 16 bits a channel, where a photograph has 8. Save it as an 8-bit RGB PNG",
         ),
         "colours": (one.label, png.encode(colours), "is an RGB colour map. Convert it to label ids first"),
-        "palette": (one.label, palette, "is a palette colour map. Convert it to label ids first"),
+        "palette": (
+            one.label,
+            palette,
+            "is a palette map, and its colours do not say that its indices are label ids. "
+            "Save its ids as a grey PNG of 8 bits",
+        ),
+        "palette instances": (
+            one.instance,
+            palette,
+            "is a palette colour map. Convert it to instance ids first",
+        ),
         "alpha": (
             one.label,
             png.raw(20, 16, 8, 4, [bytes(40)] * 16),
@@ -81,8 +91,9 @@ def _cases(one, png):
         ),
         "4-bit label": (
             one.label,
-            png.raw(20, 16, 4, 0, [bytes([0x77] * 10)] * 16),
-            "has 4 bits a pixel, where a label map has 8. Save its ids as a grey PNG of 8 bits",
+            png.raw(20, 16, 4, 0, [bytes([0x11] * 10)] * 16),
+            "has 4 bits a pixel, of which 1 may mean id 1 or, made smaller, id 17. "
+            "Save its ids as a grey PNG of 8 bits",
         ),
         "jpeg label": (
             one.label,
@@ -131,7 +142,7 @@ def _cases(one, png):
 CASES = (
     "empty", "html", "text label", "header only", "half", "no end", "no header", "jpeg cut off", "few rows",
     "bomb", "16-bit photograph", "colours", "palette", "alpha", "16-bit label", "4-bit label", "jpeg label",
-    "half a row", "size", "unknown ids", "many unknown ids",
+    "palette instances", "half a row", "size", "unknown ids", "many unknown ids",
     "instance size", "8-bit instances", "other instances",
 )  # fmt: skip
 
