@@ -69,6 +69,23 @@ def sync_folders(root: Path) -> None:
     fsync_dir(root.parent)
 
 
+def put_link(source: Path, path: Path) -> None:
+    """Make `path` hold what `source` holds, which must never change: another name of it, or else a copy."""
+    make_folder(path.parent)
+    partial = path.parent / f".{path.name}.{uuid.uuid4().hex[:12]}.part"
+    try:
+        os.link(source, partial)
+        os.replace(partial, path)
+    except OSError:
+        # another disk, or one that has no links
+        partial.unlink(missing_ok=True)
+        put_bytes(path, source.read_bytes())
+        return
+    # two names of one file: replacing one by the other is nothing to do, and leaves both
+    partial.unlink(missing_ok=True)
+    fsync_dir(path.parent)
+
+
 def is_partial(path: Path) -> bool:
     """Whether this is what a killed `put_bytes` left behind."""
     return path.name.startswith(".") and path.name.endswith(".part")

@@ -67,10 +67,10 @@ def _form(metadata: dict[str, Any], shard: int) -> tuple[int, int]:
 
 
 def _wrong_entry(index: bytes, samples: int, end: int) -> str | None:
-    import google_crc32c
+    from crc32c import crc32c
 
     body = index[:-_CRC_BYTES]
-    if google_crc32c.value(body) != int.from_bytes(index[-_CRC_BYTES:], "little"):
+    if crc32c(body) != int.from_bytes(index[-_CRC_BYTES:], "little"):
         return "the CRC-32C of its index is wrong"
     taken = []
     for row, (start, length) in enumerate(list(_ENTRY.iter_unpack(body))[:samples]):

@@ -164,6 +164,10 @@ class Store:
                 # a stage that was refused leaves nothing behind
                 remove_if_empty(self.staging_path(ref))
 
+    def discard_staged(self, ref: ArtifactRef) -> None:
+        """Take away what is staged of an artifact; for those who hold its lock."""
+        remove(self.staging_path(ref))
+
     def remove(self, ref: ArtifactRef) -> None:
         """Delete an artifact: it vanishes at once, its files after that.
 
