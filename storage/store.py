@@ -22,6 +22,7 @@ from storage.garbage import GcItem, GcPlan
 from storage.locks import Lock
 from storage.manifest import NAME, Manifest, read_manifest
 from storage.refs import KINDS, ArtifactRef
+from storage.space import telling_when_full
 from storage.staging import Staging
 
 __all__ = ["GcItem", "GcPlan", "Problem", "Staging", "Store"]
@@ -151,8 +152,14 @@ class Store:
             The staging folder, with what a run that died left in it; None when the artifact is committed,
             by another while this one waited or earlier. Left without a commit, the folder stays for the next,
             unless nothing was put into it.
+
+        Raises:
+            DiskFull: there is no room, here or in what is done with the folder.
         """
-        with Lock(self.lock_path(ref), str(ref), on_wait) as lock:
+        with (
+            telling_when_full(self.staging_path(ref)),
+            Lock(self.lock_path(ref), str(ref), on_wait) as lock,
+        ):
             if self.exists(ref):
                 remove(self.staging_path(ref))
                 yield None
