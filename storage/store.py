@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from storage import garbage, names
@@ -192,13 +193,17 @@ class Store:
         if folder.exists():
             discard(folder)
 
-    def gc_plan(self) -> GcPlan:
+    def gc_plan(self, keep_last: int = 0, before: datetime | None = None) -> GcPlan:
         """What no alias and no report reaches, and what dead runs left; nothing is deleted.
+
+        Args:
+            keep_last: of each kind and stage, so many of those made last stay, with what they were made from.
+            before: only what was made before this moment (with a time zone), or last written to.
 
         Raises:
             DamagedArtifact: a manifest cannot be read, so that what it reaches cannot be told.
         """
-        return garbage.plan(self)
+        return garbage.plan(self, keep_last, before)
 
     def gc(self, plan: GcPlan) -> list[GcItem]:
         """Delete what a plan lists, but for what is reached or in work by now.
