@@ -109,7 +109,7 @@ def _refuse_reached(store: Store, ref: ArtifactRef) -> None:
     by = store.reached_by(ref)
     if by:
         more = f" and {len(by) - 3} more" if len(by) > 3 else ""
-        raise InputError(f"{ref}: {', '.join(by[:3])}{more} reach it; --force deletes it all the same")
+        raise InputError(f"{ref}: reached by {', '.join(by[:3])}{more}; --force deletes it all the same")
 
 
 @artifacts.command()
