@@ -1,8 +1,9 @@
-"""Made the artifacts in `v1/`, once, by the version that committed them. Later versions must read them.
+"""Made the artifacts in `v2/`, once, by the version that committed them. Later versions must read them.
 
     python tests/golden/make_golden.py FOLDER
 
-A version that writes another form makes a folder of its own, `v2/`, beside this one, which stays as it is.
+`v1/` was made by the same script before arrays had a codec to choose: photographs by lz4 with bit shuffle,
+and no `images`. A version that writes another form makes a folder of its own beside these, which stay.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from safetensors.numpy import save
 
 from storage import staging as staging_module
 from storage.aliases import Aliases
-from storage.arrays import create_split, write_shard
+from storage.arrays import Codec, create_split, write_shard
 from storage.files import put_bytes
 from storage.keys import artifact_key
 from storage.refs import ArtifactRef
@@ -64,9 +65,9 @@ def weights() -> dict[str, np.ndarray[Any, Any]]:
     }
 
 
-def _split(staging: Staging, *names: str) -> None:
+def _split(staging: Staging, codec: Codec, *names: str) -> None:
     path = staging.path / "val.zarr"
-    create_split(path, COUNT, SIZE, names, {"layout": "cityscapes"})
+    create_split(path, COUNT, SIZE, names, {"layout": "cityscapes"}, codec)
     write_shard(path, 0, {name: arrays()[name] for name in names})
     write_table(staging.path / "val.samples.parquet", rows())
 
@@ -78,9 +79,11 @@ def _commit(store: Store, kind: str, stage: str, config: dict[str, Any], **input
     with store.writer(ref) as staging:
         assert staging is not None, f"{ref} is there already"
         if kind == "dataset":
-            _split(staging, "image", "label_ids", "instance_ids")
+            _split(staging, "fast", "image", "label_ids", "instance_ids")
         elif kind == "label_maps":
-            _split(staging, "label_ids", "confidence")
+            _split(staging, "raw", "label_ids", "confidence")
+        elif kind == "images":
+            _split(staging, "small", "image")
         else:
             put_bytes(staging.path / "model.safetensors", save(weights(), metadata={"format": "golden"}))
         metrics = {"val_miou": 0.25} if kind == "segmenter" else {}
@@ -89,12 +92,13 @@ def _commit(store: Store, kind: str, stage: str, config: dict[str, Any], **input
 
 
 def make(root: Path) -> None:
-    """Commit a dataset, a segmenter and the label maps that it might have made; and name the segmenter."""
+    """Commit a dataset, a segmenter, label maps as it might have made them, images; name the segmenter."""
     store = Store(root)
     dataset = _commit(store, "dataset", "ingest", {"size": SIZE}, source="source/" + "0" * 32)
     segmenter = _commit(store, "segmenter", "train-segmenter", {"epochs": 1, "lr": 1e-4}, dataset=dataset)
     inputs = {"dataset": dataset, "segmenter": segmenter}
     _commit(store, "label_maps", "segment", {"split": "val", "confidence": True}, **inputs)
+    _commit(store, "images", "synthesize", {"split": "val", "seed": 0}, dataset=dataset)
     Aliases(root).set("segmenter", "production", segmenter.key, "golden")
 
 
