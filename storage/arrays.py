@@ -33,6 +33,8 @@ from storage.shards import DamagedSample, ShardReader, Window
 SHARD = 16
 Codec = Literal["fast", "small", "raw"]
 DTYPES = {"image": "uint8", "label_ids": "uint8", "instance_ids": "uint16", "confidence": "uint8"}
+# of an array's axes, in their order; only photographs have the last
+DIMENSIONS = ("sample", "y", "x", "channel")
 _FILLS = {"image": 0, "label_ids": 255, "instance_ids": 0, "confidence": 0}
 
 
@@ -315,6 +317,8 @@ def _metadata(
             shards=(SHARD, *shape[1:]),
             compressors=_lossless(name, codec),
             fill_value=_FILLS[name],
+            # as xarray wants them
+            dimension_names=DIMENSIONS[: len(shape)],
         )
     return {name: content.to_bytes() for name, content in kept.items()}
 

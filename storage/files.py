@@ -14,13 +14,24 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile
 from pathlib import Path
 
+from storage.space import telling_when_full
+
 _READ_BYTES = 1 << 20
 _GONE = ".gone"
 _making_folders = threading.Lock()
 
 
 def put_bytes(path: Path, content: bytes) -> None:
-    """Make `path` hold `content`; a crash at any moment leaves the old file or the new one, never a part."""
+    """Make `path` hold `content`; a crash at any moment leaves the old file or the new one, never a part.
+
+    Raises:
+        DiskFull: there is no room; nothing of `content` is left.
+    """
+    with telling_when_full(path):
+        _put(path, content)
+
+
+def _put(path: Path, content: bytes) -> None:
     make_folder(path.parent)
     partial = path.parent / f".{path.name}.{uuid.uuid4().hex[:12]}.part"
     try:
@@ -148,10 +159,11 @@ def bytes_under(folder: Path) -> int:
 
 def move_into(source: Path, target: Path) -> None:
     """Rename a file or folder into the folder `target`, and bring both folders' names to the disk."""
-    make_folder(target)
-    os.replace(source, target / source.name)
-    fsync_dir(target)
-    fsync_dir(source.parent)
+    with telling_when_full(target / source.name):
+        make_folder(target)
+        os.replace(source, target / source.name)
+        fsync_dir(target)
+        fsync_dir(source.parent)
 
 
 def discard(folder: Path) -> None:

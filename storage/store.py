@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from storage import garbage, names
@@ -22,6 +23,7 @@ from storage.garbage import GcItem, GcPlan
 from storage.locks import Lock
 from storage.manifest import NAME, Manifest, read_manifest
 from storage.refs import KINDS, ArtifactRef
+from storage.space import telling_when_full
 from storage.staging import Staging
 
 __all__ = ["GcItem", "GcPlan", "Problem", "Staging", "Store"]
@@ -151,8 +153,14 @@ class Store:
             The staging folder, with what a run that died left in it; None when the artifact is committed,
             by another while this one waited or earlier. Left without a commit, the folder stays for the next,
             unless nothing was put into it.
+
+        Raises:
+            DiskFull: there is no room, here or in what is done with the folder.
         """
-        with Lock(self.lock_path(ref), str(ref), on_wait) as lock:
+        with (
+            telling_when_full(self.staging_path(ref)),
+            Lock(self.lock_path(ref), str(ref), on_wait) as lock,
+        ):
             if self.exists(ref):
                 remove(self.staging_path(ref))
                 yield None
@@ -185,13 +193,17 @@ class Store:
         if folder.exists():
             discard(folder)
 
-    def gc_plan(self) -> GcPlan:
+    def gc_plan(self, keep_last: int = 0, before: datetime | None = None) -> GcPlan:
         """What no alias and no report reaches, and what dead runs left; nothing is deleted.
+
+        Args:
+            keep_last: of each kind and stage, so many of those made last stay, with what they were made from.
+            before: only what was made before this moment (with a time zone), or last written to.
 
         Raises:
             DamagedArtifact: a manifest cannot be read, so that what it reaches cannot be told.
         """
-        return garbage.plan(self)
+        return garbage.plan(self, keep_last, before)
 
     def gc(self, plan: GcPlan) -> list[GcItem]:
         """Delete what a plan lists, but for what is reached or in work by now.

@@ -12,7 +12,7 @@ import pandas as pd
 from PIL import Image
 from safetensors.numpy import save
 
-from storage.arrays import create_split, shards, write_shard
+from storage.arrays import Codec, create_split, shards, write_shard
 from storage.files import put_bytes
 from storage.keys import artifact_key
 from storage.refs import KINDS, ArtifactRef
@@ -37,7 +37,7 @@ def _make(store: Store, kind: str) -> ArtifactRef:
     return ref
 
 
-def _split(folder: Path, split: str, count: int, *names: str) -> None:
+def _split(folder: Path, split: str, count: int, *names: str, codec: Codec = "fast") -> None:
     random = np.random.default_rng(count)
     drawn: dict[str, np.ndarray[Any, Any]] = {
         "image": random.integers(0, 256, (count, *SIZE, 3), np.uint8),
@@ -45,7 +45,7 @@ def _split(folder: Path, split: str, count: int, *names: str) -> None:
         "instance_ids": random.integers(0, 30_000, (count, *SIZE), np.uint16),
         "confidence": random.integers(0, 256, (count, *SIZE), np.uint8),
     }
-    create_split(folder / f"{split}.zarr", count, SIZE, names, {"stage": "test"})
+    create_split(folder / f"{split}.zarr", count, SIZE, names, {"stage": "test"}, codec)
     for shard, start, stop in shards(count):
         write_shard(folder / f"{split}.zarr", shard, {name: drawn[name][start:stop] for name in names})
     write_table(folder / f"{split}.samples.parquet", _table(count))
@@ -64,7 +64,8 @@ def _minicity(folder: Path) -> None:
 
 def _dataset(folder: Path) -> None:
     _split(folder, "train", 18, "image", "label_ids", "instance_ids")
-    _split(folder, "val", 2, "image", "label_ids", "instance_ids")
+    _split(folder, "val", 2, "image", "label_ids", "instance_ids", codec="small")
+    _split(folder, "test", 2, "image", "label_ids", codec="raw")
 
 
 def _model(folder: Path) -> None:
@@ -93,7 +94,7 @@ _FILL: dict[str, Callable[[Path], None]] = {
     "drift": _report,
     "segmenter": _model,
     "generator": _model,
-    "label_maps": lambda folder: _split(folder, "val", 17, "label_ids", "confidence"),
+    "label_maps": lambda folder: _split(folder, "val", 17, "label_ids", "confidence", codec="raw"),
     "images": lambda folder: _split(folder, "val", 17, "image"),
     "decision": lambda folder: _json(folder, "decision.json"),
     "scores": _scores,

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 # what the storage imports when it is first needed: here once, in place of in every child
-import google_crc32c
+import crc32c
 import psutil
 import pyarrow.parquet
 import zarr
@@ -28,7 +28,7 @@ from disk_calls import Call, watched
 from storage.files import bytes_under
 from storage.store import Store
 
-_ = (google_crc32c, psutil, pyarrow.parquet, zarr)
+_ = (crc32c, psutil, pyarrow.parquet, zarr)
 
 
 class Killer:

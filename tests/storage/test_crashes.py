@@ -7,9 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,14 +19,6 @@ from storage import staging as staging_module
 from storage.store import Store
 
 FOLDER = f"artifacts/{REF.kind}/{REF.key}"
-
-
-@pytest.fixture
-def fast() -> Iterator[Path]:
-    """A folder in memory where there is one: what is tried here are orders, not the disk."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
-        yield Path(folder)
 
 
 @pytest.fixture(autouse=True)

@@ -9,9 +9,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import google_crc32c
 import numpy as np
 import pytest
+from crc32c import crc32c
 from every_kind import make_every_kind
 
 from storage.arrays import open_split
@@ -68,7 +68,7 @@ def test_five_hundred_flips_over_every_kind_are_found_and_named(
         file.write_bytes(content)
     assert store.verify() == []
     assert counts["found by verify"] == FLIPS
-    assert counts["of these found by reading"] == counts["in shards"] > 50
+    assert counts["of these found by reading"] == counts["in shards"] > 30
     print(dict(counts))
 
 
@@ -94,7 +94,7 @@ def _with_index(content: bytes, **entries: tuple[int, int]) -> bytes:
     index = bytearray(content[-260:-4])
     for row, entry in entries.items():
         struct.pack_into("<QQ", index, int(row.removeprefix("row")) * 16, *entry)
-    return content[:-260] + index + google_crc32c.value(bytes(index)).to_bytes(4, "little")
+    return content[:-260] + index + crc32c(bytes(index)).to_bytes(4, "little")
 
 
 @pytest.mark.parametrize(
