@@ -124,12 +124,13 @@ def workspace_for_writing(workspace: Path) -> Path:
     Raises:
         InputError: it is a file, or cannot be written.
     """
-    place = workspace.expanduser().absolute()
     try:
+        place = workspace.expanduser().absolute()
         place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "there is no such home"
         raise InputError(
-            f"{workspace}: no workspace can be made there ({error.strerror}); give another with --workspace"
+            f"{workspace}: no workspace can be made there ({why}); give another with --workspace"
         ) from error
     return place
 
