@@ -51,6 +51,9 @@ class Archive:
             if error.errno != errno.EINVAL:
                 raise
             raise BadFile("is not a whole zip file", "Download it again") from error
+        # the directory counts from where the file would begin if nothing of it were missing
+        if any(info.header_offset < 0 for info in self._zip.infolist()):
+            raise BadFile("is not a whole zip file", "Download it again")
         self.members = self._check_members()
 
     def _check_members(self) -> dict[str, zipfile.ZipInfo]:
@@ -91,14 +94,14 @@ class Archive:
                 # never more than the directory says: zipfile's own `read` would unpack 2 GB and then cut
                 return member.read(info.file_size)
         except _NOT_WHOLE as error:
-            raise self._damaged(error) from error
+            raise self._damaged() from error
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
-            raise self._damaged(error) from error
+            raise self._damaged() from error
 
-    def _damaged(self, error: Exception) -> BadFile:
-        return BadFile(f"is damaged in {self.name} ({error})", f"Download {self.name} again")
+    def _damaged(self) -> BadFile:
+        return BadFile(f"is damaged in {self.name}", f"Download {self.name} again")
 
 
 def _shown(name: str) -> str:

@@ -96,18 +96,15 @@ def what_lies_in(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     todo = [folder]
     while todo:
-        for entry in os.scandir(todo.pop()):
-            status = entry.stat(follow_symlinks=False)
-            leads = os.readlink(entry.path) if entry.is_symlink() else None
-            is_folder = entry.is_dir(follow_symlinks=False)
-            found[entry.path] = (
-                status.st_mode,
-                None if is_folder else status.st_size,
-                status.st_mtime_ns,
-                leads,
-            )
-            if is_folder:
-                todo.append(Path(entry.path))
+        with os.scandir(todo.pop()) as entries:
+            for entry in entries:
+                status = entry.stat(follow_symlinks=False)
+                is_folder = entry.is_dir(follow_symlinks=False)
+                size = None if is_folder else status.st_size
+                leads = os.readlink(entry.path) if entry.is_symlink() else None
+                found[entry.path] = (status.st_mode, size, status.st_mtime_ns, leads)
+                if is_folder and len(entry.path) < 3000:
+                    todo.append(Path(entry.path))
     return found
 
 

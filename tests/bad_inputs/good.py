@@ -20,6 +20,8 @@ SIZE = (32, 64)
 CITY = MinicityConfig(train=2, val=1, size=SIZE)
 # (split, index within it); the first is the one that cases break
 FRAMES = (("train", 0), ("train", 1), ("val", 0))
+# as their files spell them
+FRAME_IDS = tuple((split, sample_of(CITY, split, index).id) for split, index in FRAMES)
 
 
 def encode(pixels: np.ndarray[Any, Any], form: str = "PNG", **options: Any) -> bytes:

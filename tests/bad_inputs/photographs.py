@@ -131,7 +131,8 @@ CASES = (
         "JPEG of a thousand passes",
         as_photo(lambda city: jpeg_of_many_scans(city.image, 1000)),
         photo(
-            "is a JPEG of more than 100 passes over its pixels (a bomb?). If it is a real photograph, save it "
+            "is a JPEG of more than 100 passes over its pixels (a bomb?). If it is a real "
+            "photograph, save it "
             "anew; if not, delete it"
         ),
     ),
