@@ -24,7 +24,7 @@ from tasks.plan import Part, Plan, StoredPart, part_is_made, parts_of
 from tasks.splits import full_size_array
 from tasks.stage import map_parts, run_logger, stage_task
 
-REVISION = 2
+REVISION = 3
 
 # columns of <split>.samples.parquet, as DESIGN.md lists them
 COLUMNS = ("id", "city", "sequence", "frame", "time_of_day", "source_sha256")
