@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from segspade_core.errors import InputError
+from segspade_core.errors import InputError, printable
 
 MAX_BYTES = 1 << 20  # the longest of ours has 2 kB
 _MAX_VALUES = 20_000  # once every alias is written out
@@ -37,6 +37,16 @@ class _Loader(yaml.SafeLoader):
             if isinstance(key, Hashable):
                 seen.add(key)
         return super().construct_mapping(node, deep=deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep=deep)
+        except InputError:
+            raise
+        except _NO_VALUE as error:
+            kind = str(node.tag).rpartition(":")[2]
+            what = f"'{_shortened(node.value)}' cannot be read as {kind}"
+            raise InputError(f"line {node.start_mark.line + 1}: {what}; quote it if it is a word") from error
 
 
 def read_mapping(content: bytes, name: str) -> dict[str, Any]:
@@ -76,13 +86,13 @@ def read_value(text: str, name: str) -> Any:
     except yaml.MarkedYAMLError as error:
         raise InputError(f"{name}: not YAML ({_fault(error)})") from error
     except yaml.YAMLError as error:
-        raise InputError(f"{name}: not YAML ({_shortened(' '.join(str(error).split()))})") from error
+        at = getattr(error, "position", 0)  # only the reader raises what has no mark
+        what = f"a character that YAML does not take, line {text.count(chr(10), 0, at) + 1}"
+        raise InputError(f"{name}: not YAML ({what})") from error
     except RecursionError as error:
         raise InputError(
             f"{name}: has values within values within values; settings are a few deep"
         ) from error
-    except _NO_VALUE as error:
-        raise InputError(f"{name}: has a value that cannot be read ({_shortened(error)})") from error
     return value
 
 
@@ -106,6 +116,14 @@ def _fault(error: yaml.MarkedYAMLError) -> str:
     what = _shortened(error.problem or error.context)
     if "'\\t'" in what:
         return f"a tab{where}; indent with spaces"
+    if "mapping values are not allowed" in what:
+        return (
+            f"a colon where none can be{where}; there is a space after each, and each has a line of its own"
+        )
+    if "another document" in what:
+        return f"a second document begins{where}; a run is one"
+    if "constructor for the tag" in what:
+        return f"a tag (!) that no setting has{where}"
     return f"{what}{where}"
 
 
@@ -150,5 +168,5 @@ def _check_keys(document: dict[Any, Any], name: str) -> None:
 
 
 def _shortened(value: object) -> str:
-    text = str(value)
+    text = printable(str(value))
     return text if len(text) <= 120 else f"{text[:120]}…"
