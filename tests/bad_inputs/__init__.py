@@ -11,6 +11,7 @@ source as it was.
     photographs.py   label_maps.py   names.py   disks.py   archives.py       sources that are refused
     odd.py           sources that are odd and good: they are accepted, with these pixels
     settings.py      configs that are refused
+    sources.py       all of them
     test_sources.py  test_odd.py  test_settings.py  test_command_line.py     run them
     test_fuzz_settings.py  test_fuzz_sources.py                              look for more
 

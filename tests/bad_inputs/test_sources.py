@@ -11,22 +11,15 @@ from typing import Any
 
 import pytest
 
-from bad_inputs import archives, disks, label_maps, names, photographs
 from bad_inputs.corpus import Case, build, config_of, left_behind, make, what_lies_in
 from bad_inputs.encoders import patched_member, zip_of
 from bad_inputs.good import good
+from bad_inputs.sources import CASES
 from segspade_core.datasets.files import BadFile
 from segspade_core.datasets.pixels import decode_photograph
 from segspade_core.datasets.source import open_source
 from segspade_core.errors import InputError, Problem, SourceError
 
-CASES: tuple[Case, ...] = (
-    *photographs.CASES,
-    *label_maps.CASES,
-    *names.CASES,
-    *disks.CASES,
-    *archives.CASES,
-)
 RUNS = [
     pytest.param(case, layout, way, id=f"{case.name}-{layout}-{way}".replace(" ", "_"))
     for case in CASES
