@@ -12,14 +12,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bad_inputs.fuzzing import EXAMPLES, check_words, looking_for_more
+from bad_inputs.fuzzing import HANG_S, check_words, looking_for_more
 from flows.cli.options import load_run_config
 from segspade_core.config import RunConfig
 from segspade_core.errors import InputError
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
 SHIPPED = [path.read_text() for path in sorted(CONFIGS.glob("*.yaml"))]
-pytestmark = pytest.mark.timeout(120 + EXAMPLES)
+pytestmark = pytest.mark.timeout(HANG_S)
 
 scalars: st.SearchStrategy[Any] = st.one_of(
     st.none(),

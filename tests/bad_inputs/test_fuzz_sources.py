@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bad_inputs.corpus import FOLDER, ZIP, config_of, left_behind, make, write
 from bad_inputs.encoders import exif, interlaced_png, packed_png, with_segment, zip_of
-from bad_inputs.fuzzing import EXAMPLES, bounded_memory, check_words, looking_for_more
+from bad_inputs.fuzzing import HANG_S, bounded_memory, check_words, looking_for_more
 from bad_inputs.good import LAYOUTS, City, encode, good
 from bad_inputs.odd import voc_palette
 from segspade_core.datasets.files import BadFile
@@ -24,7 +24,7 @@ from segspade_core.datasets.source import open_source
 from segspade_core.errors import InputError
 from storage.store import Store
 
-pytestmark = [pytest.mark.timeout(120 + 2 * EXAMPLES), pytest.mark.usefixtures("plain_ingest_all")]
+pytestmark = [pytest.mark.timeout(HANG_S), pytest.mark.usefixtures("plain_ingest_all")]
 
 
 @lru_cache(maxsize=1)
@@ -85,7 +85,7 @@ def with_right_checksums(content: bytes) -> bytes:
     return bytes(held)
 
 
-@looking_for_more(400)
+@looking_for_more(250)
 @given(data=st.data())
 def test_any_altered_image(data: st.DataObject) -> None:
     """Fault: a decoder's own exception, a warning on the terminal, hundreds of megabytes, minutes."""
@@ -140,7 +140,7 @@ def _ingested(city: City, way: str, layout: str, data: st.DataObject) -> None:
         shutil.rmtree(folder)
 
 
-@looking_for_more(60)
+@looking_for_more(40)
 @given(layout=st.sampled_from(LAYOUTS), way=st.sampled_from([FOLDER, ZIP]), data=st.data())
 def test_any_altered_source(layout: str, way: str, data: st.DataObject) -> None:
     """Fault: an exception that is none of ours, or something left behind."""
@@ -157,7 +157,7 @@ def test_any_altered_source(layout: str, way: str, data: st.DataObject) -> None:
 names = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=12)
 
 
-@looking_for_more(60)
+@looking_for_more(40)
 @given(layout=st.sampled_from(LAYOUTS), way=st.sampled_from([FOLDER, ZIP]), data=st.data())
 def test_any_renamed_source(layout: str, way: str, data: st.DataObject) -> None:
     """Fault: a name that breaks what names are put into: patterns, tables, messages, paths."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from bad_inputs.odd import CASES, Odd
 from segspade_core.datasets.camvid import TO_LABEL_IDS
 from storage.arrays import open_split
 from storage.store import Store
+from storage.tables import read_table
 
 RUNS = [
     pytest.param(case, layout, way, id=f"{case.name}-{layout}-{way}".replace(" ", "_"))
@@ -33,10 +35,13 @@ def test_it_is_accepted_with_these_pixels(case: Odd, layout: str, way: str, tmp_
     if case.on_disk is not None:
         case.on_disk(place, city)
     ref = make(tmp_path / "workspace", place, config_of(**{"layout": layout, **(case.settings or {})}))
-    arrays = open_split(Store(tmp_path / "workspace").path(ref) / "train.zarr")
+    folder = Store(tmp_path / "workspace").path(ref)
+    ids = read_table(folder / "train.samples.parquet")["id"]
+    assert all(unicodedata.is_normalized("NFC", id) for id in ids)
+    arrays = open_split(folder / "train.zarr")
     assert len(arrays["image"]) == 2
     image = drawn.image if case.image is None else case.image(drawn)
     np.testing.assert_array_equal(arrays["image"][0], image)
-    ids = drawn.label_ids if case.label_ids is None else case.label_ids(drawn)
-    wanted = TO_LABEL_IDS[ids] if layout == "camvid" else ids
+    label_ids = drawn.label_ids if case.label_ids is None else case.label_ids(drawn)
+    wanted = TO_LABEL_IDS[label_ids] if layout == "camvid" else label_ids
     np.testing.assert_array_equal(arrays["label_ids"][0], wanted)
