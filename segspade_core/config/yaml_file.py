@@ -15,7 +15,8 @@ import yaml
 
 from segspade_core.errors import InputError, printable
 
-MAX_BYTES = 1 << 20  # the longest of ours has 2 kB
+MAX_BYTES = 1 << 16  # the longest of ours has 2 kB; a megabyte can keep PyYAML busy for minutes
+_MAX_BITS = 1000  # of a whole number
 _MAX_VALUES = 20_000  # once every alias is written out
 _EXAMPLE = "as in configs/minicity.yaml"
 # what PyYAML's constructors raise for values that look like a number, a date or a tag and are none
@@ -39,14 +40,19 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        line = node.start_mark.line + 1
         try:
-            return super().construct_object(node, deep=deep)
+            value = super().construct_object(node, deep=deep)
         except InputError:
             raise
         except _NO_VALUE as error:
             kind = str(node.tag).rpartition(":")[2]
             what = f"'{_shortened(node.value)}' cannot be read as {kind}"
-            raise InputError(f"line {node.start_mark.line + 1}: {what}; quote it if it is a word") from error
+            raise InputError(f"line {line}: {what}; quote it if it is a word") from error
+        # 1:1:1 counts in sixties and has no limit; what has thousands of digits cannot even be shown
+        if isinstance(value, int) and value.bit_length() > _MAX_BITS:
+            raise InputError(f"line {line}: a number larger than any setting takes; quote it if it is a word")
+        return value
 
 
 def read_mapping(content: bytes, name: str) -> dict[str, Any]:
@@ -80,6 +86,8 @@ def read_value(text: str, name: str) -> Any:
         InputError: it is no YAML, has a key twice, or stands for too many values; the message says where.
     """
     try:
+        if len(text) > MAX_BYTES:
+            raise InputError(f"has more than {MAX_BYTES} bytes, which no run has; see whether it is one")
         value = _construct(text)
     except InputError as error:
         raise InputError(f"{name}: {error}") from None

@@ -91,7 +91,7 @@ FILES = (
     ),
     _file("control characters", b"name: \x07\n", "not YAML (a character that YAML does not take, line 1)"),
     _file(
-        "two megabytes",
+        "a file too long",
         b"#" * (MAX_BYTES + 1),
         f"has more than {MAX_BYTES} bytes, which no run has; see whether it is one",
     ),
@@ -149,6 +149,11 @@ FILES = (
         "number of ten thousand digits",
         b"name: " + b"9" * 10_000,
         f"line 1: '{'9' * 120}…' cannot be read as int; quote it if it is a word",
+    ),
+    _file(
+        "number in sixties without end",
+        b"name: " + b"1:" * 5000 + b"1\n",
+        "line 1: a number larger than any setting takes; quote it if it is a word",
     ),
     _file(
         "object of Python's",
