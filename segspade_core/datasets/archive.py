@@ -63,6 +63,13 @@ class Archive:
                 what = f"is in {self.name} more than once"
                 self.problems.append(Problem(path, what, "Make the archive anew with one file of that name"))
             members[path] = info
+            if is_wanted(path):
+                # told now: what is in the archive has the same checksums as what was packed otherwise, and a
+                # check of that one may be remembered
+                try:
+                    self._check_packing(info)
+                except BadFile as error:
+                    self.problems.append(error.of(path))
         return members
 
     def _safe_members(self) -> Iterator[tuple[str, zipfile.ZipInfo]]:
@@ -82,13 +89,7 @@ class Archive:
             OSError: the disk failed; another try may help.
         """
         info = self.members[path]
-        if info.flag_bits & 0x1:
-            raise BadFile(f"is encrypted in {self.name}", "Unpack the archive with its password")
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise BadFile(
-                f"is packed in {self.name} by method {info.compress_type}",
-                "Make the archive anew with deflate",
-            )
+        self._check_packing(info)
         try:
             with self._zip.open(info) as member:
                 # never more than the directory says: zipfile's own `read` would unpack 2 GB and then cut
@@ -99,6 +100,15 @@ class Archive:
             if error.errno != errno.EINVAL:
                 raise
             raise self._damaged() from error
+
+    def _check_packing(self, info: zipfile.ZipInfo) -> None:
+        if info.flag_bits & 0x1:
+            raise BadFile(f"is encrypted in {self.name}", "Unpack the archive with its password")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise BadFile(
+                f"is packed in {self.name} by method {info.compress_type}",
+                "Make the archive anew with deflate",
+            )
 
     def _damaged(self) -> BadFile:
         return BadFile(f"is damaged in {self.name}", f"Download {self.name} again")
