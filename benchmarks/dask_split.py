@@ -30,14 +30,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from artifacts_for_benchmarks import drawn_dataset, untrained_segmenter
 
 from flows.server import serving, stop_server
-from segspade_core.config import IngestConfig, MinicityConfig, RuntimeConfig, SegmentConfig
+from segspade_core.config import RuntimeConfig, SegmentConfig
 from storage.arrays import SHARD, open_split
-from storage.keys import artifact_key
 from storage.refs import ArtifactRef
 from storage.store import Store
 
@@ -47,37 +47,6 @@ if TYPE_CHECKING:
 Made = tuple[dict[str, str], np.ndarray]  # path → sha256, and (N, H, W) label ids
 CORES = os.cpu_count() or 1
 ONE_CORE = "threads, torch on 1 core"
-
-
-def untrained_segmenter(workspace: Path) -> ArtifactRef:
-    """A ResNet-18 segmenter with random weights, committed as if it had been trained."""
-    import torch
-
-    from segspade_core.segmentation import Segmenter, pack_segmenter
-
-    torch.manual_seed(0)
-    of: dict[str, Any] = {
-        "stage": "train-segmenter",
-        "revision": 0,
-        "config": {"encoder": "resnet18"},
-        "inputs": {"source": "source/" + "0" * 32},
-    }
-    ref = ArtifactRef(kind="segmenter", key=artifact_key(**of))
-    with Store(workspace).writer(ref) as staging:
-        assert staging is not None, "the workspace is new"
-        (staging.path / "model.safetensors").write_bytes(pack_segmenter(Segmenter("resnet18", 34)))
-        staging.commit(**of)
-    return ref
-
-
-def drawn_dataset(workspace: Path, frames: int, size: tuple[int, int]) -> ArtifactRef:
-    """A dataset of Minicity with a train split alone."""
-    from flows import stages
-
-    runtime = RuntimeConfig(device="cpu")
-    city = stages.minicity(MinicityConfig(train=frames, val=0, size=size), workspace, runtime)
-    config = IngestConfig(layout="minicity", size=size, splits=("train",))
-    return stages.ingest(city, config, workspace, runtime)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from segspade_core.config import (
 from storage.refs import ArtifactRef
 from tasks.inputs import source_place
 from tasks.naming import batch_name, name_results, tag_run
-from tasks.production import named
+from tasks.production import last_named, named
 
 _SEGMENTER = Field(
     "segmenter/production",
@@ -105,7 +105,8 @@ def ingest_source(
     what: IngestRequest, workspace: Path = stages.WORKSPACE, runtime: RuntimeConfig = stages.RUNTIME
 ) -> ArtifactRef:
     """Photographs and label maps as they lie on disk → a dataset, with a card of what is in it."""
-    dataset = stages.ingest.fn(source_place(what.source), what.ingest, workspace, runtime)
+    earlier = last_named(workspace, "dataset", what.name)
+    dataset = stages.ingest.fn(source_place(what.source), what.ingest, workspace, runtime, earlier)
     statistics = stages.describe.fn(dataset, workspace, runtime)
     name_results(workspace, what.name, [dataset, statistics])
     return dataset

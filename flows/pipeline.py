@@ -14,6 +14,7 @@ from storage.refs import ArtifactRef
 from tasks.importing import check_fits
 from tasks.inputs import source_place
 from tasks.naming import name_results, run_name, tag_run
+from tasks.production import last_named
 from tasks.runners import check_cluster
 from tasks.synthesizing import check_paint
 
@@ -65,10 +66,11 @@ def imported_generator(config: RunConfig, workspace: Path) -> ArtifactRef | None
 
 
 def dataset_of(config: RunConfig, workspace: Path) -> ArtifactRef:
-    """What the source of `config` holds today, ingested."""
+    """What the source of `config` holds today, ingested; what the last run ingested of it is taken over."""
     source: ArtifactRef | Path
     if isinstance(config.source, MinicitySource):
         source = stages.minicity.fn(config.source.city, workspace, config.runtime)
     else:
         source = source_place(config.source.path)
-    return stages.ingest.fn(source, config.ingest, workspace, config.runtime)
+    earlier = last_named(workspace, "dataset", config.name)
+    return stages.ingest.fn(source, config.ingest, workspace, config.runtime, earlier)

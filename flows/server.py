@@ -12,6 +12,7 @@ import base64
 import fcntl
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -27,11 +28,14 @@ from urllib.parse import urlsplit
 import psutil
 
 from segspade_core.errors import InputError
+from storage.errors import DiskFull
 
 START_S = 180
 HEARTBEAT_S = 30  # the least that Prefect takes
 _STOP_S = 30
 HOST = "127.0.0.1"
+# bytes: a new database with its journal takes ten million
+_ROOM = 12 * 10**6
 _COMMAND = [sys.executable, "-m", "flows.server_process"]
 
 
@@ -94,6 +98,7 @@ def serving(
     Raises:
         InputError: PREFECT_API_URL does not answer, or not to us; or `port` cannot be had.
         ServerFailed: the server did not start.
+        DiskFull: there is no room for its database.
     """
     prepare_environment(workspace, verbose)
     given = os.environ.get("PREFECT_API_URL")
@@ -246,6 +251,16 @@ def _registered(workspace: Path) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
+def _refuse_full_disk(workspace: Path) -> None:
+    """A database whose making was cut short by a full disk is never mended: better not to begin."""
+    free = shutil.disk_usage(workspace).free
+    if free < _ROOM:
+        raise DiskFull(
+            f"{home_of(workspace)}: {free / 1e6:.1f} MB are free, and the Prefect server's database wants "
+            f"{_ROOM / 1e6:.0f} MB; make room (`segspade artifacts gc` shows what can go), and run it again"
+        )
+
+
 def _start(workspace: Path, say: Callable[[str], None], port: int | None) -> ServerRecord:
     """Start the workspace's server, or wait for the one that another process is starting."""
     with (home_of(workspace) / "server.lock").open("w") as lock:
@@ -253,6 +268,7 @@ def _start(workspace: Path, say: Callable[[str], None], port: int | None) -> Ser
         found = find_server(workspace)
         if found is not None:
             return found
+        _refuse_full_disk(workspace)
         port = _port(port) if port is not None else _free_port(_last_port(workspace))
         say("Starting the workspace's Prefect server (once; it stays for the next commands) …")
         with _log_path(workspace).open("ab") as log:

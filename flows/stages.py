@@ -69,9 +69,10 @@ def ingest(
     config: IngestConfig,
     workspace: Path = WORKSPACE,
     runtime: RuntimeConfig = RUNTIME,
+    earlier: ArtifactRef | None = None,
 ) -> ArtifactRef:
-    """Photographs and label maps as they lie on disk → a dataset."""
-    plan = ingesting.plan_ingest(workspace, source, config, runtime)
+    """Photographs and label maps as they lie on disk → a dataset; of `earlier` what is in both."""
+    plan = ingesting.plan_ingest(workspace, source, config, runtime, earlier)
     with making(plan) as work:
         about = {} if work.is_done else ingesting.ingest(plan)
         return publish(plan, work, **about)

@@ -1,9 +1,14 @@
 """One split of a dataset, of label maps or of images: a Zarr v3 group with one array a name.
 
-    image         (N, H, W, 3) uint8    blosc lz4 5 bitshuffle + crc32c
-    label_ids     (N, H, W)    uint8    zstd 3 with checksum, fill 255 (void)
-    instance_ids  (N, H, W)    uint16   zstd 3 with checksum
-    confidence    (N, H, W)    uint8    zstd 3 with checksum
+    image         (N, H, W, 3) uint8
+    label_ids     (N, H, W)    uint8    fill 255 (void)
+    instance_ids  (N, H, W)    uint16
+    confidence    (N, H, W)    uint8
+
+    codec   image                                    maps
+    fast    blosc lz4 9 + crc32c                     zstd 3 with checksum
+    small   blosc zstd 5 bitshuffle + crc32c         zstd 3 with checksum
+    raw     crc32c                                   crc32c
 
 A chunk is one sample, a shard is 16: the unit of work and of resuming. A shard is encoded in memory and put
 whole, so that no one ever reads a part of it. Equal samples give equal bytes.
@@ -15,18 +20,21 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from storage.check import check_sizes
 from storage.errors import DamagedArtifact, StorageError
-from storage.files import put_bytes, sha256_file
+from storage.files import put_bytes, put_link, sha256_file
 from storage.manifest import NAME, FileRecord, how_to_mend
-from storage.shards import ShardReader
+from storage.shards import DamagedSample, ShardReader, Window
 
 SHARD = 16
+Codec = Literal["fast", "small", "raw"]
 DTYPES = {"image": "uint8", "label_ids": "uint8", "instance_ids": "uint16", "confidence": "uint8"}
+# of an array's axes, in their order; only photographs have the last
+DIMENSIONS = ("sample", "y", "x", "channel")
 _FILLS = {"image": 0, "label_ids": 255, "instance_ids": 0, "confidence": 0}
 
 
@@ -36,7 +44,12 @@ def shards(count: int) -> list[tuple[int, int, int]]:
 
 
 def create_split(
-    path: Path, count: int, size: tuple[int, int], names: Sequence[str], attributes: Mapping[str, Any]
+    path: Path,
+    count: int,
+    size: tuple[int, int],
+    names: Sequence[str],
+    attributes: Mapping[str, Any],
+    codec: Codec = "fast",
 ) -> None:
     """Make the arrays of a split, without samples. Does nothing when the same arrays are there.
 
@@ -46,6 +59,7 @@ def create_split(
         size: (H, W).
         names: which of image, label_ids, instance_ids and confidence.
         attributes: JSON kept with the group.
+        codec: how samples are packed; see the table above.
 
     Raises:
         StorageError: other arrays are there already, or a name is unknown.
@@ -54,7 +68,7 @@ def create_split(
         raise StorageError(
             f"{path}: no such array as {', '.join(sorted(unknown))}; there are {', '.join(DTYPES)}"
         )
-    for name, content in sorted(_metadata(count, size, names, attributes).items(), reverse=True):
+    for name, content in sorted(_metadata(count, size, names, attributes, codec).items(), reverse=True):
         # the group's own file comes last: with it, all are there
         file = path / name
         if not file.exists():
@@ -98,6 +112,43 @@ def write_shard(path: Path, shard: int, arrays: Mapping[str, np.ndarray[Any, Any
     return records
 
 
+def take_shard(path: Path, earlier: Path, shard: int, records: Mapping[str, FileRecord]) -> bool:
+    """Put a shard that another split has already, without looking into it: as a hard link where that can be.
+
+    Args:
+        path: the group's folder.
+        earlier: the folder of a committed split.
+        shard: which one, of both.
+        records: path → file of the artifact that `earlier` is in, as its manifest has them.
+
+    Returns:
+        Whether it was put. It is not where the arrays are of another form, or where the shard does not have
+        as many samples there as here.
+    """
+    ours, theirs = _array_metadata(path), _array_metadata(earlier)
+    if set(ours) != set(theirs) or any(
+        _form(ours[name], shard) != _form(theirs[name], shard) for name in ours
+    ):
+        return False
+    taken = []
+    for name, metadata in ours.items():
+        source, target = (_shard_file(each, name, shard, len(metadata["shape"])) for each in (earlier, path))
+        known = records.get(source.relative_to(earlier.parent).as_posix())
+        if known is None:
+            return False
+        put_link(source, target)
+        taken.append(known.model_copy(update={"path": target.relative_to(path.parent).as_posix()}))
+    put_bytes(_marker(path, shard), json.dumps([record.model_dump() for record in taken]).encode())
+    return True
+
+
+def _form(metadata: Mapping[str, Any], shard: int) -> tuple[Any, ...]:
+    """All that the bytes of a shard depend on, but its samples."""
+    count, *rest = metadata["shape"]
+    samples = min(SHARD, count - shard * SHARD)
+    return samples, rest, metadata["data_type"], metadata["chunk_grid"], metadata["codecs"]
+
+
 def shard_done(path: Path, shard: int, *, deep: bool = False) -> bool:
     """Whether the shard's marker is there and every file it lists has its size; `deep`: and its digest."""
     try:
@@ -135,7 +186,8 @@ class SplitArray:
 
         Raises:
             IndexError: there is no such sample.
-            DamagedArtifact: the shard's file is missing or damaged; the message names it.
+            DamagedArtifact: the shard's file is missing or damaged; the message names artifact, array,
+                shard, sample and file.
         """
         if isinstance(index, slice):
             start, stop, step = index.indices(len(self))
@@ -143,29 +195,57 @@ class SplitArray:
                 rows = [self[i] for i in range(start, stop, step)]
                 return np.stack(rows) if rows else np.empty((0, *self.shape[1:]), self.dtype)
             return self._read(start, max(start, stop))
+        row = self._row(index)
+        return self._read(row, row + 1)[0]
+
+    def _row(self, index: int) -> int:
         row = int(index)
         if not -len(self) <= row < len(self):
             raise IndexError(f"sample {row} of {self._path.name}/{self._name}, which has {len(self)}")
-        row %= len(self)
-        return self._read(row, row + 1)[0]
+        return row % len(self)
+
+    def crop(self, row: int, top: int, left: int, height: int, width: int) -> np.ndarray[Any, Any]:
+        """(height, width, ...) pixels of one sample, from row `top` and column `left` on.
+
+        Raises:
+            IndexError: there is no such sample, or it has no such pixels.
+            DamagedArtifact: as when indexed.
+        """
+        window = Window(top, left, height, width)
+        if not window.fits(self.shape[1], self.shape[2]):
+            raise IndexError(
+                f"crop of {height}x{width} at ({top}, {left}) of a sample of {self.shape[1]}x{self.shape[2]}"
+            )
+        row = self._row(row)
+        return self._read(row, row + 1, window)[0]
 
     def __iter__(self) -> Iterator[np.ndarray[Any, Any]]:
         return (self[row] for row in range(len(self)))
 
-    def _read(self, start: int, stop: int) -> np.ndarray[Any, Any]:
+    def _read(self, start: int, stop: int, window: Window | None = None) -> np.ndarray[Any, Any]:
         parts = [np.empty((0, *self.shape[1:]), self.dtype)]
         for shard in range(start // SHARD, -(-stop // SHARD) if stop > start else start // SHARD):
             rows = range(max(start - shard * SHARD, 0), min(stop - shard * SHARD, SHARD))
             file = _shard_file(self._path, self._name, shard, self.ndim)
             try:
-                parts.append(self._reader.read(file, rows))
-            except FileNotFoundError as error:
-                raise DamagedArtifact(f"{file}: missing. {how_to_mend(self._path.parent)}") from error
+                parts.append(self._reader.read(file, rows, window))
             except (ValueError, OSError) as error:
-                raise DamagedArtifact(
-                    f"{file}: damaged ({error}). {how_to_mend(self._path.parent)}"
-                ) from error
+                raise DamagedArtifact(self._damage(file, shard, rows, error)) from error
         return parts[1] if len(parts) == 2 else np.concatenate(parts)
+
+    def _damage(self, file: Path, shard: int, rows: range, error: Exception) -> str:
+        """Artifact, array, shard and sample, for who has to mend it; `rows` were asked for."""
+        damaged, why = rows[0], str(error)
+        if isinstance(error, FileNotFoundError):
+            why = "the shard's file is missing"
+        elif isinstance(error, DamagedSample):
+            damaged, why = error.row, error.why
+        folder = self._path.parent
+        return (
+            f"{folder.parent.name}/{folder.name}: sample {shard * SHARD + damaged} of {self._path.name}/"
+            f"{self._name} cannot be read: {why} (row {damaged} of shard {shard}, {file}). "
+            f"{how_to_mend(folder)}"
+        )
 
 
 class SplitArrays(Mapping[str, SplitArray]):
@@ -219,32 +299,45 @@ def _array_metadata(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _metadata(
-    count: int, size: tuple[int, int], names: Sequence[str], attributes: Mapping[str, Any]
+    count: int, size: tuple[int, int], names: Sequence[str], attributes: Mapping[str, Any], codec: Codec
 ) -> dict[str, bytes]:
     """Every zarr.json of a split, as Zarr itself writes it."""
     import zarr
-    from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
     from zarr.storage import MemoryStore
 
     kept: dict[str, Any] = {}
     group = zarr.create_group(MemoryStore(kept), attributes=dict(attributes), zarr_format=3)
     for name in names:
         shape = (count, *size, 3) if name == "image" else (count, *size)
-        lossless: Any = ZstdCodec(level=3, checksum=True)
-        if name == "image":
-            blosc = BloscCodec(typesize=1, cname="lz4", clevel=5, shuffle="bitshuffle")
-            # blosc and lz4 notice almost no flipped byte by themselves
-            lossless = (blosc, Crc32cCodec())
         group.create_array(
             name,
             shape=shape,
             dtype=DTYPES[name],
             chunks=(1, *shape[1:]),
             shards=(SHARD, *shape[1:]),
-            compressors=lossless,
+            compressors=_lossless(name, codec),
             fill_value=_FILLS[name],
+            # as xarray wants them
+            dimension_names=DIMENSIONS[: len(shape)],
         )
     return {name: content.to_bytes() for name, content in kept.items()}
+
+
+def _lossless(name: str, codec: Codec) -> Any:
+    """Zarr's codecs that pack one sample of an array. Each has a checksum: few notice a flipped byte else."""
+    from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
+
+    if codec == "raw":
+        return Crc32cCodec()
+    if name != "image":
+        return ZstdCodec(level=3, checksum=True)
+    # unpacking lz4 without shuffle takes a third of the time that it takes with it, which saves a sixth of
+    # the bytes (benchmarks/reading.py)
+    blosc = {
+        "fast": BloscCodec(typesize=1, cname="lz4", clevel=9, shuffle="noshuffle", blocksize=1 << 18),
+        "small": BloscCodec(typesize=3, cname="zstd", clevel=5, shuffle="bitshuffle"),
+    }
+    return blosc[codec], Crc32cCodec()
 
 
 def _encode(

@@ -13,3 +13,7 @@ class MissingArtifact(StorageError, ValueError):
 
 class DamagedArtifact(StorageError, RuntimeError):
     """A file of a committed artifact is missing or altered; the message names the file."""
+
+
+class DiskFull(StorageError):
+    """There is no room to write; not an OSError, for to try again at once is of no use."""

@@ -8,16 +8,31 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import takewhile
 from pathlib import Path
 
+from storage.space import telling_when_full
+
 _READ_BYTES = 1 << 20
+_GONE = ".gone"
+_making_folders = threading.Lock()
 
 
 def put_bytes(path: Path, content: bytes) -> None:
-    """Make `path` hold `content`; a crash at any moment leaves the old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Make `path` hold `content`; a crash at any moment leaves the old file or the new one, never a part.
+
+    Raises:
+        DiskFull: there is no room; nothing of `content` is left.
+    """
+    with telling_when_full(path):
+        _put(path, content)
+
+
+def _put(path: Path, content: bytes) -> None:
+    make_folder(path.parent)
     partial = path.parent / f".{path.name}.{uuid.uuid4().hex[:12]}.part"
     try:
         with open(partial, "xb") as file:
@@ -28,6 +43,57 @@ def put_bytes(path: Path, content: bytes) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+    fsync_dir(path.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing; all their names are on the disk afterwards.
+
+    Also where another thread is just making one of them: what is put into a folder must not be kept while the
+    folder itself is lost.
+    """
+    with _making_folders:
+        missing = list(takewhile(lambda folder: not folder.is_dir(), (path, *path.parents)))
+        for folder in reversed(missing):
+            folder.mkdir(exist_ok=True)
+            fsync_dir(folder.parent)
+
+
+def sync(files: Iterable[Path], root: Path) -> None:
+    """Bring files that `put_bytes` did not put to the disk, with the names of the folders up to `root`."""
+    folders: dict[Path, None] = {}
+    for path in files:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        folders |= dict.fromkeys(folder for folder in path.parents if folder.is_relative_to(root))
+    for folder in folders:
+        fsync_dir(folder)
+
+
+def sync_folders(root: Path) -> None:
+    """Bring the names of all that is below a folder to the disk, and its own."""
+    for parent, _, _ in os.walk(root):
+        fsync_dir(Path(parent))
+    fsync_dir(root.parent)
+
+
+def put_link(source: Path, path: Path) -> None:
+    """Make `path` hold what `source` holds, which must never change: another name of it, or else a copy."""
+    make_folder(path.parent)
+    partial = path.parent / f".{path.name}.{uuid.uuid4().hex[:12]}.part"
+    try:
+        os.link(source, partial)
+        os.replace(partial, path)
+    except OSError:
+        # another disk, or one that has no links
+        partial.unlink(missing_ok=True)
+        put_bytes(path, source.read_bytes())
+        return
+    # two names of one file: replacing one by the other is nothing to do, and leaves both
+    partial.unlink(missing_ok=True)
     fsync_dir(path.parent)
 
 
@@ -45,12 +111,26 @@ def fsync_dir(folder: Path) -> None:
         os.close(descriptor)
 
 
-def sha256_file(path: Path, *, fsync: bool = False) -> str:
-    """Hex digest of a file's bytes; with `fsync`, they are on the disk afterwards."""
+def sha256_file(
+    path: Path, *, fsync: bool = False, from_disk: bool = False, on_bytes: Callable[[int], None] | None = None
+) -> str:
+    """Hex digest of a file's bytes, in a block of memory.
+
+    Args:
+        path: the file.
+        fsync: they are on the disk afterwards.
+        from_disk: do not take them from the system's memory, where they may still be right.
+        on_bytes: told of every block how long it is.
+    """
     digest = hashlib.sha256()
+    block = memoryview(bytearray(_READ_BYTES))
     with open(path, "rb", buffering=0) as file:
-        while block := file.read(_READ_BYTES):
-            digest.update(block)
+        if from_disk and hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        while count := file.readinto(block):
+            digest.update(block[:count])
+            if on_bytes is not None:
+                on_bytes(count)
         if fsync:
             os.fsync(file.fileno())
     return digest.hexdigest()
@@ -79,10 +159,25 @@ def bytes_under(folder: Path) -> int:
 
 def move_into(source: Path, target: Path) -> None:
     """Rename a file or folder into the folder `target`, and bring both folders' names to the disk."""
-    target.mkdir(parents=True, exist_ok=True)
-    os.replace(source, target / source.name)
-    fsync_dir(target)
-    fsync_dir(source.parent)
+    with telling_when_full(target / source.name):
+        make_folder(target)
+        os.replace(source, target / source.name)
+        fsync_dir(target)
+        fsync_dir(source.parent)
+
+
+def discard(folder: Path) -> None:
+    """Delete a folder, gone at once: a crash leaves it whole, or under a name that means nothing."""
+    gone = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:12]}{_GONE}")
+    os.replace(folder, gone)
+    fsync_dir(folder.parent)
+    remove(gone)
+
+
+def discarded_name(path: Path) -> str | None:
+    """What was the name of a folder that a killed `discard` left behind; None: it is none."""
+    name = path.name
+    return name[1:].split(".")[0] if name.startswith(".") and name.endswith(_GONE) else None
 
 
 def remove_if_empty(folder: Path) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage.aliases import Aliases
 from storage.errors import StorageError
-from storage.files import bytes_under, files_under, folders_in, is_partial, remove
+from storage.files import bytes_under, discarded_name, files_under, folders_in, is_partial, remove
 from storage.locks import Lock, describe, is_held, owner
+from storage.manifest import Manifest
 from storage.refs import KINDS, ArtifactRef
 
 if TYPE_CHECKING:
@@ -30,18 +33,20 @@ class GcItem:
 
 @dataclass(frozen=True)
 class GcPlan:
-    """What gc would delete."""
+    """What gc would delete, and what it spares though nothing reaches it."""
 
     items: list[GcItem]
+    keep_last: int = 0
+    before: datetime | None = None
 
     @property
     def bytes(self) -> int:
         return sum(item.bytes for item in self.items)
 
 
-def plan(store: Store) -> GcPlan:
+def plan(store: Store, keep_last: int = 0, before: datetime | None = None) -> GcPlan:
     """See `Store.gc_plan`."""
-    keep = reachable(store)
+    keep = kept(store, keep_last, before)
     items = [
         GcItem(
             store.path(ref),
@@ -53,7 +58,8 @@ def plan(store: Store) -> GcPlan:
         for ref in store.refs()
         if ref not in keep and not is_held(store.lock_path(ref))
     ]
-    return GcPlan(items + list(_leftovers(store)))
+    left = [item for item in _leftovers(store) if before is None or _changed(item.path) < before]
+    return GcPlan(items + left, keep_last, before)
 
 
 def collect(store: Store, plan: GcPlan) -> list[GcItem]:
@@ -65,7 +71,7 @@ def collect(store: Store, plan: GcPlan) -> list[GcItem]:
                 "and may need what would be deleted; try again when it is done"
             )
     # seen anew: since the plan was made an artifact may have got a name
-    keep = reachable(store)
+    keep = kept(store, plan.keep_last, plan.before)
     deleted = []
     for item in plan.items:
         if item.ref is None:
@@ -84,12 +90,50 @@ def collect(store: Store, plan: GcPlan) -> list[GcItem]:
     return deleted
 
 
-def reachable(store: Store) -> set[ArtifactRef]:
-    """Every artifact that an alias or a report was made from, with those themselves."""
+def kept(store: Store, keep_last: int = 0, before: datetime | None = None) -> set[ArtifactRef]:
+    """Every artifact that an alias, a report or one that is spared was made from, with those themselves.
+
+    Args:
+        store: the artifacts.
+        keep_last: so many of each kind and stage are spared, those made last.
+        before: those made then or later are spared; None: none for its age.
+    """
     roots = [
         ArtifactRef.model_validate({"kind": kind, "key": key}) for kind, _, key in Aliases(store.root).list()
     ]
-    return {ref for root in (*roots, *store.refs("report")) for ref in store.lineage(root)}
+    roots += store.refs("report")
+    if keep_last or before is not None:
+        roots += _spared([store.manifest(ref) for ref in store.refs()], keep_last, before)
+    return {ref for root in roots for ref in store.lineage(root)}
+
+
+def _spared(manifests: list[Manifest], keep_last: int, before: datetime | None) -> Iterator[ArtifactRef]:
+    seen: Counter[tuple[str, str]] = Counter()
+    for manifest in sorted(manifests, key=lambda each: (_made(each), each.key), reverse=True):
+        place = (manifest.kind, manifest.stage)
+        seen[place] += 1
+        if seen[place] <= keep_last or (before is not None and _made(manifest) >= before):
+            yield manifest.ref
+
+
+def _made(manifest: Manifest) -> datetime:
+    return datetime.fromisoformat(manifest.created)
+
+
+def _changed(path: Path) -> datetime:
+    """When the last of what is in a folder was written."""
+    times = [each.stat().st_mtime for each in (path, *files_under(path))]
+    return datetime.fromtimestamp(max(times), UTC)
+
+
+def reached_by(store: Store, ref: ArtifactRef) -> list[str]:
+    """See `Store.reached_by`."""
+    aliases = {
+        f"{kind}/{name}": ArtifactRef.model_validate({"kind": kind, "key": key})
+        for kind, name, key in Aliases(store.root).list()
+    }
+    roots = aliases | {str(report): report for report in store.refs("report") if report != ref}
+    return [name for name, root in roots.items() if ref in store.lineage(root)]
 
 
 def _leftovers(store: Store) -> Iterator[GcItem]:
@@ -99,13 +143,15 @@ def _leftovers(store: Store) -> Iterator[GcItem]:
     ):
         for kind in KINDS:
             for folder in folders_in(store.root / area / kind):
+                deleted = discarded_name(folder)
                 try:
-                    ref = ArtifactRef.model_validate({"kind": kind, "key": folder.name})
+                    ref = ArtifactRef.model_validate({"kind": kind, "key": deleted or folder.name})
                 except ValueError:
                     continue
-                committed = area == "artifacts" and store.exists(ref)
+                committed = area == "artifacts" and not deleted and store.exists(ref)
                 if not committed and not is_held(store.lock_path(ref)):
-                    yield GcItem(folder, bytes_under(folder), ref, why)
+                    told = "its deletion was cut short" if deleted else why
+                    yield GcItem(folder, bytes_under(folder), ref, told)
     for path in files_under(store.root / "aliases"):
         if is_partial(path):
             yield GcItem(path, path.stat().st_size, None, "left by a process that was killed")

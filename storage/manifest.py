@@ -95,7 +95,10 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def how_to_mend(folder: Path) -> str:
-    """What to do about a damaged artifact."""
+    """What to do about a damaged artifact, or one that is being made."""
+    *_, area, kind, key = ("", "", *folder.parts)
+    if area == "artifacts":
+        return f"`segspade artifacts remove {kind}/{key} --force` deletes it, and the next run makes it again"
     return f"Delete the folder {folder}, and the next run makes it again"
 
 

@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import StorageError
-from storage.files import files_under, fsync_dir, is_partial, move_into, put_bytes, remove, sha256_file
+from storage.files import (
+    files_under,
+    fsync_dir,
+    is_partial,
+    make_folder,
+    move_into,
+    put_bytes,
+    remove,
+    sha256_file,
+)
 from storage.keys import artifact_key
 from storage.locks import Lock
 from storage.manifest import NAME, FileRecord, Manifest, git_commit, package_versions
@@ -74,7 +83,7 @@ class Staging:
             seconds=round(seconds, 3),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        self._target.mkdir(parents=True, exist_ok=True)
+        make_folder(self._target)
         for entry in sorted(self.path.iterdir()):
             if entry.name not in DISCARDED:
                 move_into(entry, self._target)

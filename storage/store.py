@@ -12,16 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from storage import garbage, names
-from storage.check import Problem, check_sizes, problems_of
+from storage.check import OnBytes, Problem, check_sizes, find_problems
 from storage.errors import MissingArtifact, StorageError
-from storage.files import folders_in, fsync_dir, move_into, remove, remove_if_empty
+from storage.files import discard, folders_in, make_folder, move_into, remove, remove_if_empty, sync_folders
 from storage.garbage import GcItem, GcPlan
 from storage.locks import Lock
 from storage.manifest import NAME, Manifest, read_manifest
 from storage.refs import KINDS, ArtifactRef
+from storage.space import telling_when_full
 from storage.staging import Staging
 
 __all__ = ["GcItem", "GcPlan", "Problem", "Staging", "Store"]
@@ -103,6 +105,14 @@ class Store:
         visit(ref)
         return list(order)
 
+    def reached_by(self, ref: ArtifactRef) -> list[str]:
+        """Aliases and reports that mean the artifact, or were made from it; as 'kind/name' or 'kind/key'.
+
+        Raises:
+            DamagedArtifact: a manifest cannot be read, so that what it reaches cannot be told.
+        """
+        return garbage.reached_by(self, ref)
+
     def check_files(self, ref: ArtifactRef) -> None:
         """See at little cost that every file is there and has its size.
 
@@ -113,12 +123,21 @@ class Store:
         self.manifest(ref)
         check_sizes(self.path(ref))
 
-    def verify(self, ref: ArtifactRef | None = None) -> list[Problem]:
-        """Read every file of one artifact, or of all, and compare digests; extra files are problems too."""
+    def verify(
+        self, ref: ArtifactRef | None = None, *, quick: bool = False, on_bytes: OnBytes | None = None
+    ) -> list[Problem]:
+        """Read every file of one artifact, or of all, and compare digests; extra files are problems too.
+
+        Args:
+            ref: this artifact alone.
+            quick: look at sizes and at the indexes of shards only.
+            on_bytes: told, from several threads, how many bytes more were looked at.
+        """
         if ref is not None and not self.exists(ref):
             self.manifest(ref)
         chosen = self.refs() if ref is None else [ref]
-        return [problem for each in chosen for problem in problems_of(each, self.path(each))]
+        found = find_problems(((each, self.path(each)) for each in chosen), quick=quick, on_bytes=on_bytes)
+        return list(found)
 
     @contextmanager
     def writer(
@@ -134,8 +153,14 @@ class Store:
             The staging folder, with what a run that died left in it; None when the artifact is committed,
             by another while this one waited or earlier. Left without a commit, the folder stays for the next,
             unless nothing was put into it.
+
+        Raises:
+            DiskFull: there is no room, here or in what is done with the folder.
         """
-        with Lock(self.lock_path(ref), str(ref), on_wait) as lock:
+        with (
+            telling_when_full(self.staging_path(ref)),
+            Lock(self.lock_path(ref), str(ref), on_wait) as lock,
+        ):
             if self.exists(ref):
                 remove(self.staging_path(ref))
                 yield None
@@ -146,6 +171,10 @@ class Store:
             finally:
                 # a stage that was refused leaves nothing behind
                 remove_if_empty(self.staging_path(ref))
+
+    def discard_staged(self, ref: ArtifactRef) -> None:
+        """Take away what is staged of an artifact; for those who hold its lock."""
+        remove(self.staging_path(ref))
 
     def remove(self, ref: ArtifactRef) -> None:
         """Delete an artifact: it vanishes at once, its files after that.
@@ -162,17 +191,19 @@ class Store:
         """Delete committed files; for those who hold the lock."""
         folder = self.path(ref)
         if folder.exists():
-            remove(folder / NAME)
-            fsync_dir(folder)
-            remove(folder)
+            discard(folder)
 
-    def gc_plan(self) -> GcPlan:
+    def gc_plan(self, keep_last: int = 0, before: datetime | None = None) -> GcPlan:
         """What no alias and no report reaches, and what dead runs left; nothing is deleted.
+
+        Args:
+            keep_last: of each kind and stage, so many of those made last stay, with what they were made from.
+            before: only what was made before this moment (with a time zone), or last written to.
 
         Raises:
             DamagedArtifact: a manifest cannot be read, so that what it reaches cannot be told.
         """
-        return garbage.plan(self)
+        return garbage.plan(self, keep_last, before)
 
     def gc(self, plan: GcPlan) -> list[GcItem]:
         """Delete what a plan lists, but for what is reached or in work by now.
@@ -188,7 +219,9 @@ class Store:
     def _take_back(self, ref: ArtifactRef) -> None:
         """Bring back what a commit had moved when it was killed before the manifest."""
         folder, staging = self.path(ref), self.staging_path(ref)
-        staging.mkdir(parents=True, exist_ok=True)
+        make_folder(staging)
+        # a run that was killed may have got no further than to make a folder
+        sync_folders(staging)
         if folder.exists():
             for entry in sorted(folder.iterdir()):
                 if (staging / entry.name).exists():

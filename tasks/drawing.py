@@ -7,7 +7,7 @@ from typing import Any
 
 from segspade_core.config import MinicityConfig, RuntimeConfig
 from segspade_core.datasets.minicity import draw_frame, write_frame, write_index
-from storage.files import put_bytes
+from storage.files import put_bytes, sync
 from tasks.plan import Part, Plan, StoredPart, marker, part_is_made, parts_of
 from tasks.stage import map_parts, stage_task
 
@@ -41,7 +41,10 @@ def draw_part(plan: Plan, part: Part) -> StoredPart:
     """Draw the frames of one part into the staging folder."""
     config = MinicityConfig(**plan.config)
     if not part_is_made(plan, part):
+        files: list[Path] = []
         for index in range(part.start, part.stop):
-            write_frame(draw_frame(config, part.split, index), part.split, plan.staging)
+            files += write_frame(draw_frame(config, part.split, index), part.split, plan.staging)
+        # before the marker: after a power cut there must be no marker of pictures that were lost
+        sync(files, plan.staging)
         put_bytes(marker(plan, part), b"")
     return StoredPart(plan=plan, part=part)

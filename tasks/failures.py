@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from segspade_core.errors import InputError, TrainingDiverged
+from storage.errors import DiskFull
 
 
 class TrainingEnded(RuntimeError):
@@ -11,5 +12,9 @@ class TrainingEnded(RuntimeError):
 
 def failure_of(kind: str, message: str) -> Exception:
     """What a training process told of its end, as an exception of the same kind."""
-    kinds: dict[str, type[Exception]] = {"InputError": InputError, "TrainingDiverged": TrainingDiverged}
+    kinds: dict[str, type[Exception]] = {
+        "InputError": InputError,
+        "TrainingDiverged": TrainingDiverged,
+        "DiskFull": DiskFull,
+    }
     return kinds.get(kind, TrainingEnded)(message)

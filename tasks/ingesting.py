@@ -1,4 +1,9 @@
-"""Ingest a source of photographs and label maps into a dataset: check everything first, then write shards."""
+"""Ingest a source of photographs and label maps into a dataset.
+
+Every file is decoded once: it is checked and written in one go, and what was written goes again when a file
+turns out to be wrong. Of a dataset that was made of the same source before, samples whose files did not
+change are taken over, whole shards as they are.
+"""
 
 from __future__ import annotations
 
@@ -13,44 +18,60 @@ from pydantic import BaseModel, model_validator
 from segspade_core.config import IngestConfig, RuntimeConfig
 from segspade_core.datasets.decode import RESIZE_RULE, check_sample, load_sample, map_size
 from segspade_core.datasets.index import find_samples
-from segspade_core.datasets.source import SampleFiles, Source, open_source
+from segspade_core.datasets.source import BadFile, SampleFiles, Source, open_source
 from segspade_core.errors import InputError, Problem, SourceError
 from storage.arrays import create_split, write_shard
 from storage.keys import fingerprint
 from storage.refs import ArtifactRef
 from storage.store import Store
 from storage.tables import read_table, write_table
+from tasks.earlier import NEW, Earlier, earlier_dataset, plan_inputs
 from tasks.plan import Part, Plan, StoredPart, part_is_made, parts_of
 from tasks.splits import full_size_array
 from tasks.stage import map_parts, run_logger, stage_task
 
-REVISION = 3
+REVISION = 4
 
 # columns of <split>.samples.parquet, as DESIGN.md lists them
 COLUMNS = ("id", "city", "sequence", "frame", "time_of_day", "source_sha256")
 
 
 def plan_ingest(
-    workspace: Path, source: ArtifactRef | Path, config: IngestConfig, runtime: RuntimeConfig | None = None
+    workspace: Path,
+    source: ArtifactRef | Path,
+    config: IngestConfig,
+    runtime: RuntimeConfig | None = None,
+    earlier: ArtifactRef | None = None,
 ) -> Plan:
     """What ingesting a drawn city, or the files under a path, makes.
+
+    Args:
+        workspace: where it is made.
+        source: what is ingested.
+        config: how.
+        runtime: on what.
+        earlier: a dataset that may have been made of the same source before it grew. If it was, and in the
+            same way, its samples are taken over in their order, and new ones follow; it is an input then.
+            If the source did not change since, that dataset is what is planned.
 
     Raises:
         SourceError: there is no such path, or it is no source.
     """
+    # the resize rule is part of what the stored pixels mean
+    settings = {**config.model_dump(mode="json"), "resize": RESIZE_RULE}
     if isinstance(source, ArtifactRef):
-        place, identity = Store(workspace).path(source), str(source)
+        place, inputs = Store(workspace).path(source), {"source": str(source)}
     else:
         place = source.absolute()
         identity = f"source/{fingerprint(open_source(place).members())}"
+        inputs = plan_inputs(workspace, identity, settings, REVISION, earlier)
     return Plan(
         workspace=workspace,
         stage="ingest",
         kind="dataset",
         revision=REVISION,
-        # the resize rule is part of what the stored pixels mean
-        config={**config.model_dump(mode="json"), "resize": RESIZE_RULE},
-        inputs={"source": identity},
+        config=settings,
+        inputs=inputs,
         runtime=runtime or RuntimeConfig(),
         place=place,
     )
@@ -61,56 +82,85 @@ def _config(plan: Plan) -> IngestConfig:
 
 
 def ingest(plan: Plan) -> dict[str, Any]:
-    """Check every file, then write every sample. Returns 'counts' for the manifest.
+    """Check and write every sample. Returns 'counts' for the manifest.
 
     Raises:
-        SourceError: files are wrong and `skip_bad` is off. It lists them all, and nothing is written.
+        SourceError: files are wrong and `skip_bad` is off. It lists them all, and nothing is left in staging.
     """
     config = _config(plan)
     found = find_samples(_source(plan), config)
-    everything = {split: list(samples) for split, samples in found.samples.items()}
-    checked = _check(plan, everything)
-    problems = sorted({*found.problems, *(Problem(**each) for part in checked for each in part.problems)})
-    if problems and not config.skip_bad:
+    samples = {split: list(files) for split, files in found.samples.items()}
+    if config.skip_bad:
+        samples = _without_bad(plan, samples, found.problems)
+        problems = []
+    else:
+        problems = found.problems
+    samples = _in_order(plan, samples)
+    # of a split with nothing in it, the problems tell why
+    problems = sorted({*problems, *_write(plan, {split: files for split, files in samples.items() if files})})
+    if problems:
+        plan.store.discard_staged(plan.ref)
         raise SourceError(str(plan.place), problems)
+    return {"counts": {split: len(files) for split, files in samples.items()}}
+
+
+def _without_bad(
+    plan: Plan, samples: dict[str, list[SampleFiles]], problems: list[Problem]
+) -> dict[str, list[SampleFiles]]:
+    """The samples whose files are all well; the others are recorded.
+
+    Looked for before anything is written: which sample is in which shard depends on it.
+    """
+    parts = parts_of({split: len(files) for split, files in samples.items()})
+    checked = map_parts(check_part, plan, parts, files=[samples[p.split][p.start : p.stop] for p in parts])
+    problems = sorted({*problems, *(Problem(**each) for part in checked for each in part.problems)})
     left_out = {problem.file for problem in problems}
     good = {
-        split: [files for files in samples if not left_out.intersection(_paths(files))]
-        for split, samples in everything.items()
+        split: [sample for sample in files if not left_out.intersection(_paths(sample))]
+        for split, files in samples.items()
     }
-    empty = [split for split, samples in good.items() if not samples]
-    if empty:
+    if empty := [split for split, files in good.items() if not files]:
         raise InputError(
             f"{plan.place}: nothing is left of {', '.join(empty)} without the files with problems"
         )
     if problems:
         run_logger().warning("left out %d files:\n%s", len(problems), "\n".join(map(str, problems)))
         write_table(plan.staging / "left_out.parquet", pd.DataFrame([vars(problem) for problem in problems]))
-    _write(plan, good, _full_sizes(config, good, checked))
-    return {"counts": {split: len(samples) for split, samples in good.items()}}
+    return good
 
 
-def _check(plan: Plan, samples: dict[str, list[SampleFiles]]) -> list[Checked]:
-    parts = parts_of({split: len(files) for split, files in samples.items()})
-    return map_parts(check_part, plan, parts, files=[samples[p.split][p.start : p.stop] for p in parts])
+def _in_order(plan: Plan, samples: dict[str, list[SampleFiles]]) -> dict[str, list[SampleFiles]]:
+    """Those of the earlier dataset first, in its order; the others sorted as they are."""
+    earlier = earlier_dataset(plan)
+    if earlier is None:
+        return samples
+    return {
+        split: sorted(files, key=lambda sample: earlier.row(split, sample.id))
+        for split, files in samples.items()
+    }
 
 
-def _full_sizes(
-    config: IngestConfig, samples: dict[str, list[SampleFiles]], checked: list[Checked]
-) -> dict[str, tuple[int, int]]:
+def _full_sizes(plan: Plan, samples: dict[str, list[SampleFiles]]) -> dict[str, tuple[int, int]]:
     """Split → the one size that its label maps were annotated at, where it is another than asked for."""
+    config, source = _config(plan), _source(plan)
     if not config.full_size_maps:
         return {}
-    sizes = {path: size for part in checked for path, size in part.sizes.items()}
-    found = {
-        split: {sizes.get(sample.label_ids or "") for sample in files} for split, files in samples.items()
-    }
+    found = {split: {_map_size(source, sample) for sample in files} for split, files in samples.items()}
     one = {split: each.pop() for split, each in found.items() if len(each) == 1}
     return {split: size for split, size in one.items() if size is not None and size != config.size}
 
 
-def _write(plan: Plan, samples: dict[str, list[SampleFiles]], full_sizes: dict[str, tuple[int, int]]) -> None:
+def _map_size(source: Source, files: SampleFiles) -> tuple[int, int] | None:
+    try:
+        return map_size(source, files)
+    except BadFile:
+        return None  # what is wrong with it is told when it is decoded
+
+
+def _write(plan: Plan, samples: dict[str, list[SampleFiles]]) -> list[Problem]:
+    """Write every sample, and the tables. Returns what is wrong with files, and then writes no table."""
     config = _config(plan)
+    full_sizes = _full_sizes(plan, samples)
     for split, files in samples.items():
         names = ["image"]
         names += ["label_ids"] * all(sample.label_ids is not None for sample in files)
@@ -118,25 +168,34 @@ def _write(plan: Plan, samples: dict[str, list[SampleFiles]], full_sizes: dict[s
         attributes = {"layout": config.layout, "resize": RESIZE_RULE}
         if split in full_sizes:
             folder = plan.staging / full_size_array(split)
-            create_split(folder, len(files), full_sizes[split], names[1:], {"layout": config.layout})
-        create_split(plan.staging / f"{split}.zarr", len(files), config.size, tuple(names), attributes)
+            of_maps = {"layout": config.layout}
+            create_split(folder, len(files), full_sizes[split], names[1:], of_maps, config.codec)
+        folder = plan.staging / f"{split}.zarr"
+        create_split(folder, len(files), config.size, tuple(names), attributes, config.codec)
     parts = parts_of({split: len(files) for split, files in samples.items()})
-    map_parts(ingest_part, plan, parts, files=[samples[p.split][p.start : p.stop] for p in parts])
-    for split in samples:
+    made = map_parts(ingest_part, plan, parts, files=[samples[p.split][p.start : p.stop] for p in parts])
+    if problems := [Problem(**each) for part in made for each in part.problems]:
+        return problems
+    for split, files in samples.items():
         rows = [read_table(_rows_path(plan, part)) for part in parts if part.split == split]
         write_table(plan.staging / f"{split}.samples.parquet", pd.concat(rows, ignore_index=True))
+        write_table(plan.staging / f"{split}.files.parquet", _files_table(_source(plan), files))
+    return []
+
+
+def _files_table(source: Source, samples: list[SampleFiles]) -> pd.DataFrame:
+    """id → what the files of a sample look like from outside: for an ingest that goes on from this one."""
+    looks = [fingerprint(source.looks(_paths(sample))) for sample in samples]
+    return pd.DataFrame({"id": [sample.id for sample in samples], "fingerprint": looks})
 
 
 class Checked(BaseModel):
-    """What is wrong with the files of a part, and the sizes of its label maps, by their paths.
-
-    As a record of Prefect's it is valid only when nothing is wrong.
+    """What is wrong with the files of a part. As a record of Prefect's it is valid only when nothing is.
 
     A file that could not be read may be readable by now, with the same size and time.
     """
 
-    problems: list[dict[str, str]]
-    sizes: dict[str, tuple[int, int]]
+    problems: list[dict[str, str]] = []
 
     @model_validator(mode="after")
     def _all_is_well(self) -> Checked:
@@ -145,53 +204,112 @@ class Checked(BaseModel):
         return self
 
 
+class IngestedPart(StoredPart, Checked):
+    """A part that is written, or what is wrong with its files."""
+
+
 @stage_task(name="check", task_run_name="check {part.split} {part.start}–{part.stop}")
 def check_part(plan: Plan, part: Part, files: list[SampleFiles]) -> Checked:
     """What is wrong with the files of one part."""
     source, config = _source(plan), _config(plan)
     problems = [vars(problem) for sample in files for problem in check_sample(source, sample, config)]
-    wrong = {problem["file"] for problem in problems}
-    good = [sample for sample in files if sample.label_ids and sample.label_ids not in wrong]
-    sizes = {str(sample.label_ids): map_size(source, sample) for sample in good}
-    return Checked.model_construct(problems=problems, sizes=sizes)
+    return Checked.model_construct(problems=problems)
 
 
 @stage_task(name="ingest", task_run_name="ingest {part.split} {part.start}–{part.stop}")
-def ingest_part(plan: Plan, part: Part, files: list[SampleFiles]) -> StoredPart:
-    """Decode, resize and write one shard, and the rows of its samples."""
+def ingest_part(plan: Plan, part: Part, files: list[SampleFiles]) -> IngestedPart:
+    """Decode, check, resize and write one shard, and the rows of its samples; or tell what is wrong."""
+    problems: list[Problem] = []
     if not part_is_made(plan, part):
-        source, config = _source(plan), _config(plan)
-        arrays: dict[str, list[np.ndarray[Any, Any]]] = {}
-        full_size: dict[str, list[np.ndarray[Any, Any]]] = {}
-        rows = []
-        for sample_files in files:
-            loaded = load_sample(source, sample_files, config)
-            for name, array in vars(loaded.sample).items():
-                if array is not None:
-                    arrays.setdefault(name, []).append(array)
-            for name, array in loaded.full_size.items():
-                full_size.setdefault(name, []).append(array)
-            rows.append({**vars(sample_files), "source_sha256": loaded.sha256})
+        problems = _make_part(plan, part, files)
+    return IngestedPart.model_construct(plan=plan, part=part, problems=[vars(each) for each in problems])
+
+
+def _make_part(plan: Plan, part: Part, files: list[SampleFiles]) -> list[Problem]:
+    source, config, earlier = _source(plan), _config(plan), earlier_dataset(plan)
+    taken = [NEW] * len(files)
+    if earlier is not None:
+        looks = (fingerprint(source.looks(_paths(sample))) for sample in files)
+        taken = [
+            earlier.unchanged(part.split, sample.id, look) for sample, look in zip(files, looks, strict=True)
+        ]
+        if earlier.take_shard(plan, part, taken, _rows_path(plan, part)):
+            return []
+    shard = _Shard(plan, part)
+    for sample, row in zip(files, taken, strict=True):
+        if row != NEW and earlier is not None and shard.take(earlier, row):
+            continue
+        try:
+            shard.load(source, sample, config)
+        except SourceError as error:
+            shard.problems += error.problems
+    if not shard.problems:
+        shard.write()
+    return shard.problems
+
+
+class _Shard:
+    """The samples of a part, as they come in; `write` puts them all."""
+
+    def __init__(self, plan: Plan, part: Part) -> None:
+        self.problems: list[Problem] = []
+        self._plan, self._part = plan, part
+        self._rows: list[dict[str, Any]] = []
+        self._arrays: dict[str, list[np.ndarray[Any, Any]]] = {}
+        self._full_size: dict[str, list[np.ndarray[Any, Any]]] = {}
         folder = plan.staging / full_size_array(part.split)
-        if folder.exists():
-            write_shard(folder, part.shard, _whole(full_size, part))
-        write_table(_rows_path(plan, part), pd.DataFrame(rows, columns=list(COLUMNS)))
+        self._full_size_folder = folder if folder.exists() else None
+
+    def load(self, source: Source, files: SampleFiles, config: IngestConfig) -> None:
+        """Add a sample from its files. Raises SourceError: they are wrong."""
+        loaded = load_sample(source, files, config)
+        arrays = {name: array for name, array in vars(loaded.sample).items() if array is not None}
+        self._add(arrays, loaded.full_size, {**vars(files), "source_sha256": loaded.sha256})
+
+    def take(self, earlier: Earlier, row: int) -> bool:
+        """Add a sample from an earlier dataset, if that has all of it."""
+        folders = [self._plan.staging / self._part.array]
+        folders += [self._full_size_folder] if self._full_size_folder else []
+        found = [earlier.sample(folder, row) for folder in folders]
+        if None in found:
+            return False
+        arrays, *full_size = (arrays for arrays in found if arrays is not None)
+        (about,) = earlier.rows(self._part.split, [row]).to_dict("records")
+        self._add(arrays, full_size[0] if full_size else {}, {str(name): about[name] for name in about})
+        return True
+
+    def write(self) -> None:
+        """Put the shard, and the rows of its samples."""
+        if self._full_size_folder is not None:
+            write_shard(self._full_size_folder, self._part.shard, self._whole(self._full_size))
+        write_table(_rows_path(self._plan, self._part), pd.DataFrame(self._rows, columns=list(COLUMNS)))
         # the shard's marker comes last: a part with a marker has its rows too
-        write_shard(plan.staging / part.array, part.shard, _whole(arrays, part))
-    return StoredPart(plan=plan, part=part)
+        write_shard(self._plan.staging / self._part.array, self._part.shard, self._whole(self._arrays))
 
+    def _add(
+        self,
+        arrays: dict[str, np.ndarray[Any, Any]],
+        full_size: dict[str, np.ndarray[Any, Any]],
+        row: dict[str, Any],
+    ) -> None:
+        for name, array in arrays.items():
+            self._arrays.setdefault(name, []).append(array)
+        if self._full_size_folder is not None:
+            for name, array in full_size.items():
+                self._full_size.setdefault(name, []).append(array)
+        self._rows.append(row)
 
-def _whole(arrays: dict[str, list[np.ndarray[Any, Any]]], part: Part) -> dict[str, np.ndarray[Any, Any]]:
-    """Stacked, those that every sample of the part has."""
-    return {name: np.stack(stack) for name, stack in arrays.items() if len(stack) == len(part)}
+    def _whole(self, arrays: dict[str, list[np.ndarray[Any, Any]]]) -> dict[str, np.ndarray[Any, Any]]:
+        """Stacked, those that every sample of the part has."""
+        return {name: np.stack(stack) for name, stack in arrays.items() if len(stack) == len(self._part)}
 
 
 def _rows_path(plan: Plan, part: Part) -> Path:
     return plan.staging / "done" / f"{part.name}.rows.parquet"
 
 
-def _paths(files: SampleFiles) -> set[str]:
-    return {path for path in (files.image, files.label_ids, files.instance_ids) if path is not None}
+def _paths(files: SampleFiles) -> list[str]:
+    return [path for path in (files.image, files.label_ids, files.instance_ids) if path is not None]
 
 
 def _source(plan: Plan) -> Source:

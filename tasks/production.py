@@ -31,6 +31,13 @@ def in_use(workspace: Path, kind: str, alias: str) -> ArtifactRef | None:
     return ref
 
 
+def last_named(workspace: Path, kind: str, alias: str) -> ArtifactRef | None:
+    """The artifact of `kind` that `alias` points to; None if there is none, or none any more."""
+    key = Aliases(workspace).get(kind, alias)
+    ref = None if key is None else ArtifactRef.model_validate({"kind": kind, "key": key})
+    return ref if ref is not None and Store(workspace).exists(ref) else None
+
+
 def named(workspace: Path, text: str, *kinds: str) -> ArtifactRef:
     """The artifact that a person means by a key or an alias; what was meant is said in the run's log.
 

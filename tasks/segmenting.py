@@ -16,7 +16,7 @@ from tasks.plan import Part, Plan, StoredPart, part_is_made
 from tasks.splits import begin_split, open_input
 from tasks.stage import map_parts, stage_task, tell
 
-REVISION = 1
+REVISION = 2
 
 
 def plan_segment(

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +20,10 @@ from prefect.exceptions import MissingContextError
 from prefect.futures import as_completed
 from prefect.states import Completed
 
+from storage.errors import DiskFull
 from storage.files import files_under, put_bytes
 from storage.refs import ArtifactRef
+from storage.space import FULL
 from storage.store import Staging
 from tasks.plan import Part, Plan, StoredArtifact
 from tasks.progress import progress, say, say_done
@@ -57,11 +59,11 @@ def stage_task(function: Callable[..., Any] | None = None, **options: Any) -> An
 
 
 def _is_worth_another_try(_task: Any, _run: Any, state: Any) -> bool:
-    """Only input and output: wrong input stays wrong, and a bug stays a bug."""
+    """Only input and output: wrong input stays wrong, a bug stays a bug, and a full disk is not emptied."""
     try:
         state.result()
-    except OSError:
-        return True
+    except OSError as error:
+        return error.errno not in FULL
     except Exception:
         return False
     return False
@@ -88,7 +90,9 @@ class Work:
     def keep_time(self) -> None:
         """Note the time for a run that goes on from here; nothing is noted before anything was made."""
         if self.staging is not None and any(files_under(self.staging.path)):
-            put_bytes(self.staging.path / _CLOCK, f"{self.seconds:.1f}".encode())
+            # what went wrong is told, not that on a full disk this could not be noted either
+            with suppress(DiskFull):
+                put_bytes(self.staging.path / _CLOCK, f"{self.seconds:.1f}".encode())
 
 
 # among the markers: it is of use only until the artifact is committed

@@ -26,7 +26,9 @@ from segspade_core.training.distributed import is_first, processes
 from segspade_core.training.events import EpochEvent, History, StepEvent, TrainingStopped
 from storage.arrays import SplitArray, open_split
 from storage.checkpoints import FolderCheckpoints
+from storage.errors import DiskFull
 from storage.files import put_bytes
+from storage.space import telling_when_full
 from storage.tables import write_table
 from tasks.event_files import EventFiles
 from tasks.models import device_name
@@ -53,6 +55,7 @@ def main() -> int:
     plan = Plan.model_validate_json(sys.stdin.read())
     try:
         with (
+            telling_when_full(plan.staging),
             training_group(plan, [sys.executable, "-m", "tasks.training_process"]) as device,
             EventFiles(plan) as events,
         ):
@@ -60,9 +63,9 @@ def main() -> int:
     except TrainingStopped as stopped:
         _tell({"what": "failure", "kind": "TrainingStopped", "message": str(stopped)})
         return 1
-    except (InputError, TrainingDiverged) as error:
-        kind = "InputError" if isinstance(error, InputError) else "TrainingDiverged"
-        _tell({"what": "failure", "kind": kind, "message": str(error)})
+    except (InputError, TrainingDiverged, DiskFull) as error:
+        kind = next(kind for kind in (InputError, TrainingDiverged, DiskFull) if isinstance(error, kind))
+        _tell({"what": "failure", "kind": kind.__name__, "message": str(error)})
         return 2
     _tell({"what": "result", **result})
     return 0

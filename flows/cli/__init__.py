@@ -15,6 +15,7 @@ from flows.cli import (
     submitting,
     tidying,
     trials,
+    upkeep,
 )
 
 app = typer.Typer(
@@ -46,5 +47,5 @@ app.command(rich_help_panel="What there is")(artifacts.export)
 app.command(rich_help_panel="What there is")(comparing.compare)
 app.command(rich_help_panel="What there is")(submitting.submit)
 app.command(rich_help_panel="What there is")(doctor.doctor)
-app.add_typer(artifacts.artifacts, name="artifacts", rich_help_panel="What there is")
+app.add_typer(upkeep.artifacts, name="artifacts", rich_help_panel="What there is")
 app.add_typer(aliases.alias, name="alias", rich_help_panel="What there is")

@@ -87,35 +87,6 @@ def show(name: Name, workspace: WorkspaceOption = WORKSPACE, json: JsonOption = 
 
 
 @artifacts.command()
-def verify(
-    name: Annotated[str | None, typer.Argument(help="one artifact; none checks all")] = None,
-    workspace: WorkspaceOption = WORKSPACE,
-    json: JsonOption = False,
-) -> None:
-    """Read every file again and compare its digest. Exit status 3 when one is damaged or missing."""
-    with reporting_errors():
-        store = Store(existing_workspace(workspace))
-        ref = None if name is None else store.resolve(name)
-        problems = store.verify(ref)
-        if json:
-            print_json(
-                [
-                    {"ref": str(problem.ref), "file": problem.file, "what": problem.what}
-                    for problem in problems
-                ]
-            )
-        else:
-            count = 1 if ref is not None else sum(1 for _ in store.refs())
-            for problem in problems:
-                typer.echo(f"{problem.ref}/{problem.file}: {problem.what}", err=True)
-            Console(stderr=True).print(
-                f"{_count(count, 'artifact')}, {_count(len(problems), 'problem')}", highlight=False
-            )
-        if problems:
-            raise typer.Exit(3)
-
-
-@artifacts.command()
 def lineage(name: Name, workspace: WorkspaceOption = WORKSPACE, json: JsonOption = False) -> None:
     """What an artifact was made from, back to the source."""
     with reporting_errors():
@@ -144,31 +115,6 @@ def _lineage_tree(store: Store, ref: ArtifactRef, seen: set[str], role: str | No
     return tree
 
 
-@artifacts.command()
-def gc(
-    delete: Annotated[
-        bool, typer.Option("--delete", help="delete what is listed; without it, only list")
-    ] = False,
-    workspace: WorkspaceOption = WORKSPACE,
-    json: JsonOption = False,
-) -> None:
-    """Garbage: what no alias and no report reaches, and what dead runs left half made."""
-    with reporting_errors():
-        store = Store(existing_workspace(workspace))
-        plan = store.gc_plan()
-        items = store.gc(plan) if delete else plan.items
-        if json:
-            found = [{"path": str(item.path), "bytes": item.bytes, "why": item.why} for item in items]
-            print_json({"deleted": delete, "items": found})
-            return
-        for item in items:
-            did = "deleted" if delete else "would delete"
-            typer.echo(f"{did}  {human_bytes(item.bytes):>9}  {item.path}  ({item.why})")
-        total = human_bytes(sum(item.bytes for item in items))
-        end = "" if delete or not items else "; --delete deletes them"
-        Console(stderr=True).print(f"{len(items)} items, {total}{end}", highlight=False)
-
-
 def export(
     name: Name,
     out: Annotated[Path, typer.Argument(help="folder to write into; made when missing")],
@@ -182,10 +128,6 @@ def export(
 
         count = export_artifact(workspace, ref, out, split)
         typer.echo(f"wrote {count} files to {out}")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _readable(store: Store, kind: str | None) -> tuple[list[Manifest], list[DamagedArtifact]]:

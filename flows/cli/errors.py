@@ -18,11 +18,12 @@ from flows.cli.validation import validation_message
 from flows.server import ServerFailed
 from segspade_core.errors import InputError, TrainingDiverged, printable
 from storage.errors import DamagedArtifact, StorageError
+from storage.space import FULL, full_message
 from tasks.failures import TrainingEnded
 
-# what no program can mend: no room, no permission, a disk that can only be read or not even that, long names
+# what no program can mend: no permission, a disk that can only be read or not even that, long names
 _MACHINE = (
-    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS),
     *(errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENAMETOOLONG),
 )
 
@@ -55,6 +56,8 @@ def reporting_errors(goes_on: bool = True) -> Iterator[None]:
     except (typer.Exit, SystemExit):
         raise
     except OSError as error:
+        if error.errno in FULL:
+            _fail(console, full_message(error.filename, error), 2)
         if error.errno not in _MACHINE:
             _fail_unknown(console, error)
         _fail(console, f"{error.filename or 'the disk'}: {error.strerror}; mend that and run it again", 2)

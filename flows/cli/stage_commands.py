@@ -88,13 +88,18 @@ def ingest(
     full_size_maps: Annotated[
         bool, typer.Option(help="keep true maps at their own size too, for official scores")
     ] = True,
+    codec: Annotated[str, typer.Option(help="fast to read, small on disk, or raw")] = "fast",
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave out files with problems")] = False,
+    onto: Annotated[
+        str | None, typer.Option(help="an earlier dataset of this source: only what is new is read")
+    ] = None,
     workspace: WorkspaceOption = WORKSPACE,
     verbose: VerboseOption = False,
 ) -> None:
     """Photographs and label maps → a dataset."""
     with reporting_errors():
         place = source_place(source)
+        earlier = None if onto is None else _ref(workspace, onto, "dataset")
         config = config_of_options(
             IngestConfig,
             layout=layout,
@@ -102,9 +107,10 @@ def ingest(
             splits=parse_splits(split or ["train", "val"]),
             annotation=annotation,
             full_size_maps=full_size_maps,
+            codec=codec,
             skip_bad=skip_bad,
         )
-        _make(lambda stages: stages.ingest, workspace, verbose, place, config)
+        _make(lambda stages: partial(stages.ingest, earlier=earlier), workspace, verbose, place, config)
 
 
 def train_segmenter(

@@ -39,7 +39,7 @@ def tidy(
     with reporting_errors():
         age = parse_age(older_than)
         place = existing_workspace(workspace).absolute()
-        before = _moment(age, older_than)
+        before = moment_ago(age, older_than)
         from flows.server import serving
 
         console = Console(stderr=True, highlight=False)
@@ -77,7 +77,12 @@ def parse_age(text: str) -> timedelta:
         raise InputError(f"--older-than {text}: longer ago than there are dates") from error
 
 
-def _moment(age: timedelta, text: str) -> datetime:
+def moment_ago(age: timedelta, text: str) -> datetime:
+    """So long before now; `text` is what was typed.
+
+    Raises:
+        InputError: there was no such moment.
+    """
     try:
         return datetime.now(UTC) - age
     except OverflowError as error:

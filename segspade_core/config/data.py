@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from segspade_core.config.base import Frozen, ImageSize, Layout, Split
+from segspade_core.config.base import Codec, Frozen, ImageSize, Layout, Split
 
 
 class MinicityConfig(Frozen):
@@ -39,6 +39,10 @@ class IngestConfig(Frozen):
         True,
         description="keep true maps at the size they were annotated at as well, where a split has one: "
         "scores are official there",
+    )
+    codec: Codec = Field(
+        "fast",
+        description="how samples are packed: fast to read, small on disk (a third less than fast), or raw",
     )
     skip_bad: bool = Field(False, description="ingest the rest of a source with problems, and record them")
 

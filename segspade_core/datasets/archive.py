@@ -81,8 +81,8 @@ class Archive:
             elif not info.is_dir():
                 yield "/".join(part for part in name.split("/") if part not in ("", ".")), info
 
-    def read(self, path: str) -> bytes:
-        """All bytes of a member, checked against the archive's CRC-32.
+    def read(self, path: str, first: int | None = None) -> bytes:
+        """All bytes of a member, checked against the archive's CRC-32; or its first so many, unchecked.
 
         Raises:
             BadFile: it is damaged, encrypted, or packed in a way that no official archive is.
@@ -93,7 +93,7 @@ class Archive:
         try:
             with self._zip.open(info) as member:
                 # never more than the directory says: zipfile's own `read` would unpack 2 GB and then cut
-                return member.read(info.file_size)
+                return member.read(info.file_size if first is None else min(first, info.file_size))
         except _NOT_WHOLE as error:
             raise self._damaged() from error
         except OSError as error:

@@ -15,7 +15,7 @@ from segspade_core.datasets.camvid import TO_LABEL_IDS
 from segspade_core.datasets.files import BadFile, SampleFiles
 from segspade_core.datasets.instances import check_instances
 from segspade_core.datasets.pixels import decode_instance_ids, decode_label_ids, decode_photograph
-from segspade_core.datasets.png import read_header
+from segspade_core.datasets.png import HEADER_BYTES, read_header
 from segspade_core.datasets.resize import RESIZE_RULE, resize_area, resize_nearest
 from segspade_core.datasets.sample import Sample
 from segspade_core.datasets.source import Source
@@ -73,7 +73,7 @@ def map_size(source: Source, files: SampleFiles) -> tuple[int, int] | None:
     """
     if files.label_ids is None:
         return None
-    header = read_header(source.read(files.label_ids))
+    header = read_header(source.read(files.label_ids, HEADER_BYTES))
     return header.height, header.width
 
 
@@ -145,6 +145,8 @@ def _check_content(name: str, array: Array, before: dict[str, Array], config: In
 def _check_ids(label_ids: Array, config: IngestConfig) -> None:
     # CamVid's own ids: they are mapped when the sample is loaded
     table, last = ("camvid", 11) if config.layout == "camvid" else ("cityscapes", NUM_IDS - 1)
+    if label_ids.max() <= last:
+        return  # most maps: there is nothing to count
     counts = np.bincount(label_ids.ravel(), minlength=256)
     counts[: last + 1] = 0
     counts[IGNORE_ID] = 0

@@ -18,6 +18,7 @@ from segspade_core.datasets import jpeg, png
 from segspade_core.datasets.files import BadFile
 from segspade_core.datasets.odd_maps import ids_of_few_bits, ids_of_palette
 from segspade_core.datasets.orientation import UPRIGHT, read_orientation, turn
+from segspade_core.datasets.plain_png import decode_plain
 
 # 8192 x 8192, 32 times a Cityscapes frame; below the size from which on Pillow warns
 MAX_PIXELS = 1 << 26
@@ -46,7 +47,9 @@ def _photograph_of_png(content: bytes) -> npt.NDArray[np.uint8]:
     if header.bits > 8:
         raise BadFile("has 16 bits a channel, where a photograph has 8", "Save it as an 8-bit RGB PNG")
     exif = png.read_chunk(content, b"eXIf") if b"eXIf" in content else None
-    return _upright(_decode(pixels, header), UPRIGHT if exif is None else read_orientation(exif))
+    orientation = UPRIGHT if exif is None else read_orientation(exif)
+    plain = decode_plain(pixels, header) if header.colour_type == png.RGB else None
+    return _upright(_rgb(_decode(pixels, header)) if plain is None else plain, orientation)
 
 
 def _photograph_of_jpeg(content: bytes) -> npt.NDArray[np.uint8]:
@@ -57,15 +60,18 @@ def _photograph_of_jpeg(content: bytes) -> npt.NDArray[np.uint8]:
     if header.bits != 8:
         what = f"has {header.bits} bits a channel, where a photograph has 8"
         raise BadFile(what, "Save it as an 8-bit JPEG or PNG")
-    return _upright(_decode(jpeg.without_notes(content), None), header.orientation)
+    return _upright(_rgb(_decode(jpeg.without_notes(content), None)), header.orientation)
 
 
-def _upright(image: Image, orientation: int) -> npt.NDArray[np.uint8]:
+def _rgb(image: Image) -> npt.NDArray[np.uint8]:
     if image.mode == "P":
         lacking = int(np.asarray(image).max()) - len(image.getpalette() or []) // 3 + 1
         if lacking > 0:
             raise BadFile("has pixels of colours that its palette lacks", _AGAIN)
-    pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _upright(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
     return pixels if orientation == UPRIGHT else turn(pixels, orientation)
 
 
@@ -120,7 +126,8 @@ def _decode_grey(pixels: bytes, header: png.Header, bits: int, kind: str) -> npt
             f"has {header.bits} bit{'s' if header.bits > 1 else ''} a pixel, where {_a(kind)} map has {bits}"
         )
         raise BadFile(what, f"Save its ids as a grey PNG of {bits} bits")
-    return np.asarray(_decode(pixels, header))
+    plain = decode_plain(pixels, header)
+    return np.asarray(_decode(pixels, header)) if plain is None else plain
 
 
 def _open_png(content: bytes) -> tuple[png.Header, bytes]:

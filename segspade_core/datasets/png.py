@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from segspade_core.datasets.files import BadFile
 
+HEADER_BYTES = 33  # signature, and the chunk that holds the size
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # colour types, PNG specification (third edition), section 11.2.1
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
@@ -54,7 +55,7 @@ def read_header(content: bytes) -> Header:
     Raises:
         BadFile: it is cut off within the header, has none, or one that no PNG can have.
     """
-    if len(content) < 33:
+    if len(content) < HEADER_BYTES:
         raise _cut_off(content)
     if content[8:16] != b"\0\0\0\x0dIHDR":
         raise BadFile("is a PNG without a header", "Download or export it again")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,8 +63,13 @@ class Source:
         """
         return {path: (member.size, member.stamp) for path, member in sorted(self._members.items())}
 
-    def read(self, path: str) -> bytes:
-        """All bytes of one member.
+    def looks(self, paths: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """As `members`, of those of the paths that are members."""
+        found = {path: self._members[path] for path in paths if path in self._members}
+        return {path: (member.size, member.stamp) for path, member in found.items()}
+
+    def read(self, path: str, first: int | None = None) -> bytes:
+        """All bytes of one member, or its first so many, which are not checked against an archive's CRC-32.
 
         Raises:
             BadFile: it cannot be read, or is larger than any image we take.
@@ -77,9 +82,9 @@ class Source:
             what = f"has {member.size} bytes, more than the {MAX_FILE_BYTES} allowed for one image"
             raise BadFile(what, "See whether it is an image at all; if so, make it smaller")
         if member.archive is not None:
-            return member.archive.read(path)
+            return member.archive.read(path, first)
         try:
-            return _read_file(self.place / path)
+            return _read_file(self.place / path, first)
         except FileNotFoundError as error:
             raise BadFile("was there a moment ago and is gone", "Put it back and run again") from error
         except PermissionError as error:
@@ -208,10 +213,10 @@ def open_source(place: Path) -> Source:
     return source
 
 
-def _read_file(file: Path) -> bytes:
-    """All bytes of an ordinary file, up to the limit: it may have changed since it was found."""
+def _read_file(file: Path, first: int | None) -> bytes:
+    """All bytes of an ordinary file, up to the limit, or its first so many: it may have changed since."""
     descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as opened:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise BadFile(_NOT_ORDINARY, "Put a file with the image there, or delete it")
-        return opened.read(MAX_FILE_BYTES)
+        return opened.read(MAX_FILE_BYTES if first is None else first)

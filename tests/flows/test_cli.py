@@ -222,14 +222,19 @@ def test_a_package_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.
     assert (status, error) == (1, "error: zarr is not installed; `segspade doctor` shows what is missing")
 
 
-def test_a_full_disk_is_told_plainly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    full = OSError(28, "No space left on device", "workspace/artifacts")
+@pytest.mark.parametrize("place", ["workspace/artifacts", None])
+def test_a_full_disk_is_told_plainly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str | None
+) -> None:
+    full = OSError(28, "No space left on device", place)
     monkeypatch.setattr(Store, "resolve", lambda *_, **__: _raise(full))
     status, error = error_of("artifacts", "show", "abcd", "-w", tmp_path)
-    assert (status, error) == (
-        2,
-        "error: workspace/artifacts: No space left on device; mend that and run it again",
-    )
+    assert status == 2
+    assert re.fullmatch(
+        rf"error: {place or 'a file'}: cannot be written, the disk is full \([\d.]+ [GM]B of [\d.]+ [GM]B are"
+        r" free\)\. What is made so far stays: make room .* and run it again",
+        error,
+    ), error
 
 
 def _raise(error: Exception) -> Any:

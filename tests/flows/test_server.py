@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from flows import server
 from flows.server import ServerRecord, find_server, serving, stop_server
 from flows.server_process import clients
 from segspade_core.errors import InputError
+from storage.errors import DiskFull
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +87,17 @@ def test_a_port_that_is_taken_is_said_to_be(tmp_path: Path) -> None:
             serving(tmp_path, lambda _: None, port=port),
         ):
             pass
+
+
+def test_no_server_is_started_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault: its database is cut short in the making, and no server of the workspace ever starts again."""
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=11_000_000, total=10**9))
+    monkeypatch.setattr(server.subprocess, "Popen", None)
+    wants = r"\.prefect: 11\.0 MB are free, and the Prefect server's database wants 12 MB; make room \("
+    with pytest.raises(DiskFull, match=wants), serving(tmp_path, lambda _: None):
+        pass
+    assert not (tmp_path / ".prefect" / "server.log").exists()
 
 
 def test_a_server_that_wants_a_password_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +52,11 @@ def samples() -> dict[str, np.ndarray]:
         "label_ids": random.integers(0, 34, (20, 8, 12), dtype=np.uint8),
         "instance_ids": random.integers(0, 60000, (20, 8, 12), dtype=np.uint16),
     }
+
+
+@pytest.fixture
+def fast() -> Iterator[Path]:
+    """A folder in memory where there is one: what is tried here are orders, not the disk."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        yield Path(folder)

@@ -13,6 +13,7 @@ import pytest
 
 from storage import files
 from storage.checkpoints import FolderCheckpoints
+from storage.errors import DiskFull
 from storage.files import files_under, is_partial, put_bytes, sha256_file
 
 WRITER = """
@@ -43,7 +44,7 @@ def test_a_failed_put_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files.os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DiskFull, match=r"a\.bin: cannot be written, the disk is full \("):
         put_bytes(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

@@ -5,24 +5,26 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import zarr
+from crops import Crops
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.arrays import create_split, open_split, write_shard
+from storage.arrays import Codec, create_split, open_split, write_shard
 from storage.errors import DamagedArtifact
 from storage.shards import ShardReader
 
 NAMES = ("image", "label_ids", "instance_ids", "confidence")
+CODECS: tuple[Codec, ...] = get_args(Codec)
 
 
-def write(path: Path, count: int, size: tuple[int, int], seed: int = 0) -> None:
+def write(path: Path, count: int, size: tuple[int, int], seed: int = 0, codec: Codec = "fast") -> None:
     random = np.random.default_rng(seed)
-    create_split(path, count, size, NAMES, {})
+    create_split(path, count, size, NAMES, {}, codec)
     for shard, start in enumerate(range(0, count, 16)):
         n = min(16, count - start)
         write_shard(path, shard, {
@@ -34,21 +36,27 @@ def write(path: Path, count: int, size: tuple[int, int], seed: int = 0) -> None:
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.integers(1, 35), st.integers(1, 40), st.integers(1, 40), st.data())
+@given(st.integers(1, 35), st.integers(1, 40), st.integers(1, 40), st.sampled_from(CODECS), st.data())
 def test_every_sample_is_the_one_that_zarr_reads(
-    tmp_path_factory: pytest.TempPathFactory, count: int, height: int, width: int, data: Any
+    tmp_path_factory: pytest.TempPathFactory, count: int, height: int, width: int, codec: Codec, data: Any
 ) -> None:
-    """Fault: a row of another shard; bytes of uint16 the wrong way round; a short last shard read past."""
+    """Fault: a row of another shard; bytes of uint16 the wrong way round; a short last shard read past; a
+    crop of rows for columns, or of another sample; a codec that zarr-python cannot read.
+    """
     path = tmp_path_factory.mktemp("split") / "train.zarr"
-    write(path, count, (height, width))
+    write(path, count, (height, width), codec=codec)
     peer, ours = zarr.open_group(path, mode="r"), open_split(path)
     start = data.draw(st.integers(0, count))
     stop = data.draw(st.integers(start, count))
+    top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    size = data.draw(st.integers(1, height - top)), data.draw(st.integers(1, width - left))
+    pixels = (slice(top, top + size[0]), slice(left, left + size[1]))
     for name in NAMES:
         expected = np.asarray(peer[name])
         assert ours[name][start:stop].dtype == expected.dtype
         np.testing.assert_array_equal(ours[name][start:stop], expected[start:stop])
         np.testing.assert_array_equal(ours[name][-1], expected[-1])
+        np.testing.assert_array_equal(ours[name].crop(-1, top, left, *size), expected[-1][pixels])
 
 
 def test_threads_read_at_once(tmp_path: Path) -> None:
@@ -62,6 +70,61 @@ def test_threads_read_at_once(tmp_path: Path) -> None:
             np.testing.assert_array_equal(sample, whole[row])
 
 
+@pytest.mark.parametrize("window", [(-1, 0, 4, 4), (0, 45, 4, 4), (0, 0, 33, 4), (0, 0, 4, 0)])
+def test_a_crop_that_is_not_within_the_sample_is_refused(
+    tmp_path: Path, window: tuple[int, int, int, int]
+) -> None:
+    """Fault: a crop that is smaller than asked for, or counted from the other side."""
+    write(tmp_path / "train.zarr", 2, (32, 48))
+    top, left, height, width = window
+    says = rf"crop of {height}x{width} at \({top}, {left}\) of a sample of 32x48"
+    with pytest.raises(IndexError, match=says):
+        open_split(tmp_path / "train.zarr")["image"].crop(0, *window)
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_workers_of_a_data_loader_read_as_their_parent_does(tmp_path: Path, start: str) -> None:
+    """Fault: a worker waits for ever for a lock or a pool of its parent's, or reads from its position."""
+    from torch.utils.data import DataLoader
+
+    write(tmp_path / "train.zarr", 20, (32, 48))
+    array = open_split(tmp_path / "train.zarr")["image"]
+    whole = array[:]  # read before the fork: what a fork copies is in use
+    loader = DataLoader(
+        Crops(array), batch_size=4, shuffle=True, num_workers=2, multiprocessing_context=start, timeout=120
+    )
+    seen = []
+    for rows, samples, crops in loader:
+        seen += rows.tolist()
+        np.testing.assert_array_equal(samples.numpy(), whole[rows])
+        np.testing.assert_array_equal(crops.numpy(), whole[rows, 3:19, 5:29])
+    assert sorted(seen) == list(range(20))
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_no_flipped_bit_is_read_as_a_pixel(tmp_path: Path, codec: Codec) -> None:
+    """Fault: a codec without a checksum, which reads a damaged sample as another picture."""
+    path = tmp_path / "train.zarr"
+    write(path, 3, (16, 24), codec=codec)
+    split = open_split(path)
+    whole = {name: split[name][:] for name in NAMES}
+    random = np.random.default_rng(2)
+    for name in NAMES:
+        file = next(each for each in sorted((path / name / "c").rglob("*")) if each.is_file())
+        content = file.read_bytes()
+        for place in random.integers(0, len(content), 60):
+            damaged = bytearray(content)
+            damaged[place] ^= 1 << random.integers(0, 8)
+            file.write_bytes(damaged)
+            try:
+                read = split[name][:]
+            except DamagedArtifact:
+                continue
+            # an index entry beyond the last sample may be anything
+            np.testing.assert_array_equal(read, whole[name])
+        file.write_bytes(content)
+
+
 def test_a_damaged_sample_is_named_and_the_others_are_read(tmp_path: Path) -> None:
     """Fault: one flipped byte loses a shard of samples, or nobody knows which one it was in."""
     path = tmp_path / "train.zarr"
@@ -73,7 +136,7 @@ def test_a_damaged_sample_is_named_and_the_others_are_read(tmp_path: Path) -> No
     index = np.frombuffer(content[-260:-4], "<u8").reshape(16, 2)
     content[int(index[5].sum()) - 9] ^= 1
     file.write_bytes(content)
-    with pytest.raises(DamagedArtifact, match=r"label_ids/c/0/0/0: damaged \(sample 5 of the shard: "):
+    with pytest.raises(DamagedArtifact, match=r": sample 5 of train\.zarr/label_ids cannot be read: "):
         array[5]
     np.testing.assert_array_equal(array[6:], whole[6:])
 
@@ -88,7 +151,7 @@ def test_a_shard_that_was_cut_says_so(tmp_path: Path, cut: slice, says: str) -> 
     array = open_split(path)["image"]
     file = path / "image" / "c" / "0" / "0" / "0" / "0"
     file.write_bytes(file.read_bytes()[cut])
-    with pytest.raises(DamagedArtifact, match=rf"c/0/0/0/0: damaged \(.*{says}"):
+    with pytest.raises(DamagedArtifact, match=rf"sample 15 of train\.zarr/image .*{says} .*c/0/0/0/0"):
         array[15]
 
 

@@ -1,9 +1,10 @@
-"""Ingest: everything is checked before anything is written; bad files can be left out."""
+"""Ingest: wrong files leave nothing behind, or are left out; what was ingested before is taken over."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from PIL import Image
 from pydantic import ValidationError
 
 from segspade_core.config import IngestConfig
+from segspade_core.config.base import Codec
+from segspade_core.datasets.decode import load_sample
 from segspade_core.errors import SourceError
 from storage.arrays import open_split
 from storage.files import files_under
@@ -117,6 +120,112 @@ def test_skip_bad_leaves_out_and_records(workspace: Path, source: Path) -> None:
 def test_a_record_of_problems_is_not_believed_again() -> None:
     """Fault: a file whose permissions were mended is refused for ever, as its size and time are the same."""
     problem: dict[str, Any] = {"file": "a.png", "what": "may not be read", "remedy": "chmod"}
-    assert Checked.model_validate({"problems": [], "sizes": {}}).problems == []
+    assert Checked.model_validate({"problems": []}).problems == []
     with pytest.raises(ValidationError, match="problems are looked for anew"):
-        Checked.model_validate({"problems": [problem], "sizes": {}})
+        Checked.model_validate({"problems": [problem]})
+
+
+def add_frame(source: Path, name: str, seed: int) -> None:
+    for path, pixels in (
+        (f"leftImg8bit/train/aachen/{name}_leftImg8bit.png", photographs(seed, 1)[0]),
+        (f"gtFine/train/aachen/{name}_gtFine_labelIds.png", maps(seed + 1, 1)[0]),
+    ):
+        Image.fromarray(pixels).save(source / path)
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Ids of the samples whose files were decoded."""
+    ids: list[str] = []
+
+    def load(source: Any, files: Any, config: IngestConfig) -> Any:
+        ids.append(files.id)
+        return load_sample(source, files, config)
+
+    monkeypatch.setattr("tasks.ingesting.load_sample", load)
+    return ids
+
+
+@pytest.mark.parametrize("config", [CONFIG, HALF], ids=["one size", "full-size maps too"])
+def test_of_a_source_that_grew_only_what_is_new_is_decoded(
+    workspace: Path, source: Path, decoded: list[str], config: IngestConfig
+) -> None:
+    """Fault: weeks of frames decoded again for a few new ones; old samples in another order; a new frame
+    whose name sorts first shifts every shard; rows of the table that do not follow their pixels.
+    """
+    before = make(plan_ingest(workspace, source, config))
+    names = ["aachen_000000_000001", "aachen_000099_000019"]
+    for seed, name in enumerate(names):
+        add_frame(source, name, seed)
+    decoded.clear()
+    ref = make(plan_ingest(workspace, source, config, earlier=before))
+    assert decoded == names
+    folders = [Store(workspace).path(each) for each in (before, ref)]
+    old, new = (open_split(folder / "train.zarr") for folder in folders)
+    fresh = open_split(Store(workspace).path(make(plan_ingest(workspace, source, config))) / "train.zarr")
+    # by name, one new frame comes first; here it follows those that were there
+    order = [*range(1, COUNT + 1), 0, COUNT + 1]
+    for name in old:
+        np.testing.assert_array_equal(new[name][:COUNT], old[name][:])
+        np.testing.assert_array_equal(new[name][:], fresh[name][:][order])
+    ids = [read_table(folder / "train.samples.parquet")["id"].tolist() for folder in folders]
+    assert ids[1] == [*ids[0], *names]
+    shards = [folder / "train.zarr/image/c/0/0/0/0" for folder in folders]
+    assert shards[0].stat().st_ino == shards[1].stat().st_ino
+    assert Store(workspace).verify(ref) == []
+    assert Store(workspace).manifest(ref).inputs["earlier"] == str(before)
+    if config is HALF:
+        larger = [open_split(folder / "train.full_size.zarr")["label_ids"][:] for folder in folders]
+        np.testing.assert_array_equal(larger[1][:COUNT], larger[0])
+    # nothing changed since: it is the same dataset, by whichever of the two one goes on
+    assert plan_ingest(workspace, source, config, earlier=ref).ref == ref
+    assert plan_ingest(workspace, source, config, earlier=before).ref == ref
+
+
+def test_files_that_changed_are_decoded_and_files_that_went_leave_a_gap(
+    workspace: Path, source: Path, decoded: list[str]
+) -> None:
+    """Fault: the pixels of before the change; a sample whose neighbour's pixels it has."""
+    before = make(plan_ingest(workspace, source, CONFIG))
+    add_frame(source, "aachen_000005_000019", 7)
+    for path in source.rglob("aachen_000002_*"):
+        path.unlink()
+    decoded.clear()
+    ref = make(plan_ingest(workspace, source, CONFIG, earlier=before))
+    assert decoded == ["aachen_000005_000019"]
+    folder = Store(workspace).path(ref)
+    expected = photographs(1, COUNT)
+    expected[5] = photographs(7, 1)[0]
+    left = [row for row in range(COUNT) if row != 2]
+    np.testing.assert_array_equal(open_split(folder / "train.zarr")["image"][:], expected[left])
+    rows = read_table(folder / "train.samples.parquet")
+    assert rows["id"].tolist() == [f"aachen_{row:06}_000019" for row in left]
+    assert rows["frame"].tolist() == [19] * 17
+
+
+@pytest.mark.parametrize(
+    "other", [HALF, CONFIG.model_copy(update={"codec": "raw"}), CONFIG.model_copy(update={"skip_bad": True})]
+)
+def test_a_dataset_made_in_another_way_is_not_gone_on_from(
+    workspace: Path, source: Path, other: IngestConfig
+) -> None:
+    """Fault: pixels of another size or codec in a dataset that says otherwise."""
+    before = make(plan_ingest(workspace, source, CONFIG))
+    assert plan_ingest(workspace, source, other, earlier=before).inputs.keys() == {"source"}
+    Store(workspace).remove(before)
+    add_frame(source, "aachen_000099_000019", 7)
+    assert plan_ingest(workspace, source, CONFIG, earlier=before).inputs.keys() == {"source"}
+
+
+def test_every_codec_keeps_every_pixel(workspace: Path, source: Path) -> None:
+    """Fault: a codec of the config that does not reach the arrays."""
+    sizes = {}
+    for codec in get_args(Codec):
+        config = CONFIG.model_copy(update={"codec": codec})
+        folder = Store(workspace).path(make(plan_ingest(workspace, source, config)))
+        arrays = open_split(folder / "train.zarr")
+        np.testing.assert_array_equal(arrays["image"][:], photographs(1, COUNT))
+        np.testing.assert_array_equal(arrays["label_ids"][:], maps(2, COUNT))
+        metadata = json.loads((folder / "train.zarr/label_ids/zarr.json").read_bytes())
+        sizes[codec] = [each["name"] for each in metadata["codecs"][0]["configuration"]["codecs"]]
+    assert sizes == {"fast": ["bytes", "zstd"], "small": ["bytes", "zstd"], "raw": ["bytes", "crc32c"]}

@@ -16,7 +16,7 @@ from segspade_core.segmentation import predict
 from storage.arrays import open_split
 from storage.keys import artifact_key
 from storage.refs import ArtifactRef
-from tasks.segmenting import plan_segment, segment
+from tasks.segmenting import REVISION, plan_segment, segment
 from tasks.stage import making
 
 SEGMENTER = ArtifactRef(kind="segmenter", key="0" * 16)
@@ -77,7 +77,7 @@ def test_label_maps_keep_the_keys_from_before_there_was_a_choice(workspace: Path
     dataset = ArtifactRef(kind="dataset", key="1" * 16)
     inputs = {"segmenter": str(SEGMENTER), "images": str(dataset)}
     plan = plan_segment(workspace, SEGMENTER, dataset, SegmentConfig(split="val"))
-    assert plan.key == artifact_key("segment", 1, {"split": "val", "limit": None}, inputs)
+    assert plan.key == artifact_key("segment", REVISION, {"split": "val", "limit": None}, inputs)
     other = plan_segment(workspace, SEGMENTER, dataset, SegmentConfig(split="val", flip=True))
     assert other.key != plan.key
 

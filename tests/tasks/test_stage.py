@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from prefect.client.orchestration import get_client
 from prefect.states import State
 
 from segspade_core.config import RuntimeConfig
+from storage.errors import DiskFull
 from storage.files import put_bytes
 from storage.refs import ArtifactRef
 from storage.store import Store
@@ -144,12 +146,37 @@ def test_parts_that_are_made_show_as_cached_when_a_run_goes_on(workspace: Path) 
     assert "train-00000" not in ran
 
 
-@pytest.mark.parametrize(("error", "tries"), [(OSError("the disk stumbled"), 2), (ValueError("a bug"), 1)])
+@pytest.mark.parametrize(
+    ("error", "tries"),
+    [
+        (OSError("the disk stumbled"), 2),
+        (ValueError("a bug"), 1),
+        (OSError(errno.ENOSPC, "No space left on device"), 1),
+        (DiskFull("the disk is full"), 1),
+    ],
+)
 def test_only_what_another_try_may_mend_is_tried_again(workspace: Path, error: Exception, tries: int) -> None:
     fails["train-00002"] = [error]
     state, _ = run(plan_of(workspace))
     assert ran.count("train-00002") == tries
     assert state.is_completed() is (tries == 2)
+
+
+def test_a_full_disk_is_said_to_be_full_and_nothing_else(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault: that the time could not be noted either hides what could not be written."""
+    fails["train-00001"] = [OSError(errno.ENOSPC, "No space left on device", "a.bin")]
+    plan = plan_of(workspace, workers=1)
+
+    def full(path: Path, content: bytes) -> None:
+        raise DiskFull(f"{path} is the wrong file to name")
+
+    monkeypatch.setattr("tasks.stage.put_bytes", full)
+    with pytest.raises(DiskFull, match=r"^a\.bin: cannot be written, the disk is full \("):
+        make(plan)
+    monkeypatch.undo()
+    assert make(plan) == plan.ref
 
 
 def test_a_failure_is_that_of_the_part(workspace: Path) -> None:

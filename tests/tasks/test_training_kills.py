@@ -26,7 +26,7 @@ from tasks.stage import making
 # dropout, so that random states count; checkpoints at other steps than those where it dies
 CONFIG = SegmenterConfig(
     encoder="tu-lcnet_035", head="fpn", weights="none", epochs=4, batch=2, average=AveragingConfig(),
-    augment=AugmentConfig(crop=(32, 32), scale=(0.8, 1.2), brightness=0.2), seed=5,
+    augment=AugmentConfig(crop=(16, 32), scale=(0.8, 1.2), brightness=0.2), seed=5,
 )  # fmt: skip
 RUNTIME = RuntimeConfig(device="cpu", threads=1, workers=2, checkpoint_every_steps=2)
 STEPS = 4 * 3

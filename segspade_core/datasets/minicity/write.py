@@ -21,8 +21,12 @@ from segspade_core.labels import ids_to_colours
 INDEX_FILE = "minicity.json"
 
 
-def write_frame(frame: MinicityFrame, split: str, folder: Path) -> None:
-    """Write a frame's photograph, labelIds, instanceIds, colour map and polygons below `folder`."""
+def write_frame(frame: MinicityFrame, split: str, folder: Path) -> list[Path]:
+    """Write a frame's photograph, labelIds, instanceIds, colour map and polygons below `folder`.
+
+    Returns:
+        The files; what they hold may not be on the disk yet.
+    """
     name, sample = frame.name, frame.sample
     assert sample.label_ids is not None
     assert sample.instance_ids is not None
@@ -30,12 +34,17 @@ def write_frame(frame: MinicityFrame, split: str, folder: Path) -> None:
     photo = folder / "leftImg8bit" / split / name.city / f"{name.id}_leftImg8bit.png"
     colours = ids_to_colours(sample.label_ids)
     opaque = np.full((*colours.shape[:2], 1), 255, np.uint8)
-    _put(photo, _png(sample.image))
-    _put(Path(f"{truth}_labelIds.png"), _png(sample.label_ids))
-    _put(Path(f"{truth}_instanceIds.png"), _png(sample.instance_ids))
-    # the official colour maps have an alpha channel
-    _put(Path(f"{truth}_color.png"), _png(np.concatenate([colours, opaque], axis=-1)))
-    _put(Path(f"{truth}_polygons.json"), json.dumps(frame.polygons, separators=(",", ":")).encode())
+    files = {
+        photo: _png(sample.image),
+        Path(f"{truth}_labelIds.png"): _png(sample.label_ids),
+        Path(f"{truth}_instanceIds.png"): _png(sample.instance_ids),
+        # the official colour maps have an alpha channel
+        Path(f"{truth}_color.png"): _png(np.concatenate([colours, opaque], axis=-1)),
+        Path(f"{truth}_polygons.json"): json.dumps(frame.polygons, separators=(",", ":")).encode(),
+    }
+    for path, content in files.items():
+        _put(path, content)
+    return list(files)
 
 
 def write_index(config: MinicityConfig, folder: Path) -> None:
