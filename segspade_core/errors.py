@@ -6,11 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 
+def printable(text: str) -> str:
+    """Text that can do nothing to a terminal or to a line: what does not show is escaped, as in Python."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
+    )
+
+
 class InputError(ValueError):
     """What the user gave is wrong; the message says which file or key, what was wrong and how to mend it.
 
-    The command line prints the message without a traceback and exits with status 2.
+    The command line prints the message without a traceback and exits with status 2. Names in it may be those
+    of any file: what does not show is escaped.
     """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__("\n".join(map(printable, str(message).split("\n"))))
 
 
 @dataclass(frozen=True, order=True)
@@ -22,7 +33,7 @@ class Problem:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.what}. {self.remedy}"
+        return printable(f"{self.file}: {self.what}. {self.remedy}")
 
 
 _SHOWN = 50  # problems in a message: thousands would push what matters off the screen

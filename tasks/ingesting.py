@@ -96,7 +96,8 @@ def ingest(plan: Plan) -> dict[str, Any]:
     else:
         problems = found.problems
     samples = _in_order(plan, samples)
-    problems = sorted({*problems, *_write(plan, samples)})
+    # of a split with nothing in it, the problems tell why
+    problems = sorted({*problems, *_write(plan, {split: files for split, files in samples.items() if files})})
     if problems:
         plan.store.discard_staged(plan.ref)
         raise SourceError(str(plan.place), problems)

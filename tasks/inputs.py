@@ -103,8 +103,9 @@ def quality_weights(config: QualityConfig) -> None:
     Raises:
         InputError: one is not.
     """
-    named_file(config.inception, INCEPTION)
-    named_file(config.lpips, ALEXNET)
+    for setting, network in ((config.inception, INCEPTION), (config.lpips, ALEXNET)):
+        named_path(setting)
+        named_file(setting, network)
 
 
 def vgg19_file(weights: str) -> Path | None:

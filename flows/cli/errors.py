@@ -16,7 +16,7 @@ from rich.traceback import Traceback
 
 from flows.cli.validation import validation_message
 from flows.server import ServerFailed
-from segspade_core.errors import InputError, TrainingDiverged
+from segspade_core.errors import InputError, TrainingDiverged, printable
 from storage.errors import DamagedArtifact, StorageError
 from storage.space import FULL, full_message
 from tasks.failures import TrainingEnded
@@ -91,7 +91,9 @@ def _fail_unknown(console: Console, error: Exception) -> NoReturn:
 
 
 def _fail(console: Console, message: str, status: int) -> NoReturn:
-    console.print("error:", message, style="red", highlight=False, markup=False)
+    # names of files may hold anything, also what is no Unicode or speaks to the terminal
+    shown = "\n".join(map(printable, message.split("\n")))
+    console.print("error:", shown, style="red", highlight=False, markup=False)
     raise typer.Exit(status) from None
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from flows.cli.validation import OPTIONS, validation_message
 from segspade_core.config import RunConfig, Split
 from segspade_core.config.yaml_file import MAX_BYTES, read_mapping, read_value
-from segspade_core.errors import InputError
+from segspade_core.errors import InputError, printable
 
 WORKSPACE = Path("workspace")
 
@@ -124,12 +124,13 @@ def workspace_for_writing(workspace: Path) -> Path:
     Raises:
         InputError: it is a file, or cannot be written.
     """
-    place = workspace.expanduser().absolute()
     try:
+        place = workspace.expanduser().absolute()
         place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "there is no such home"
         raise InputError(
-            f"{workspace}: no workspace can be made there ({error.strerror}); give another with --workspace"
+            f"{workspace}: no workspace can be made there ({why}); give another with --workspace"
         ) from error
     return place
 
@@ -137,17 +138,18 @@ def workspace_for_writing(workspace: Path) -> Path:
 def _with_settings(document: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
     for setting in settings:
         name, equals, value = setting.partition("=")
+        shown = printable(setting)
         if not equals or not all(name.split(".")):
-            raise InputError(f"--set {setting}: not KEY=VALUE, such as segmenter.epochs=5")
+            raise InputError(f"--set {shown}: not KEY=VALUE, such as segmenter.epochs=5")
         at = document
         *parents, last = name.split(".")
         for parent in parents:
             at = at.setdefault(parent, {})
             if not isinstance(at, dict):
                 raise InputError(
-                    f"--set {setting}: '{parent}' is a single value and has no settings of its own"
+                    f"--set {shown}: '{printable(parent)}' is a single value and has no settings of its own"
                 )
-        parsed = read_value(value, f"--set {setting}")
+        parsed = read_value(value, f"--set {shown}")
         # "A title: with a colon" is a mapping to YAML, and words to whoever typed it
         at[last] = value if isinstance(parsed, dict) and not value.lstrip().startswith("{") else parsed
     return document

@@ -8,6 +8,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from segspade_core.errors import printable
+
 OPTIONS = "options"  # where settings came from that were not written down anywhere
 # how pydantic names the kind of a setting among its parents, where a person wrote none
 _TAGS = (
@@ -16,6 +18,16 @@ _TAGS = (
     *("cross_entropy", "focal", "ohem", "dice", "lovasz"),
 )
 _SHOWN = 80  # letters of a value
+# in place of pydantic's words, which speak of parsing
+_WANTED = {
+    **dict.fromkeys(
+        ("int_type", "int_parsing", "int_from_float", "int_parsing_size"), "a whole number is wanted"
+    ),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number is wanted"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false is wanted"),
+    "finite_number": "a finite number is wanted",
+    "too_short": "a list of one or more is wanted",
+}
 
 
 def validation_message(
@@ -43,12 +55,12 @@ def validation_message(
         )
         given = problem["input"]
         shown = f" (given: {_shortened(given)})" if not isinstance(given, dict) else ""
-        what = problem["msg"].removeprefix("Value error, ")
+        what = _WANTED.get(problem["type"], problem["msg"].removeprefix("Value error, "))
         if problem["type"] == "extra_forbidden":
             what, shown = "there is no such setting", f"{shown}{_meant(model, problem['loc'])}"
         elif problem["type"] == "tuple_type":
             what, shown = f"a list is wanted: [{_shortened(given).strip(chr(39))}]", ""
-        elif problem["type"] == "model_type" or problem["type"] == "model_attributes_type":
+        elif problem["type"] in ("model_type", "model_attributes_type"):
             what = f"settings of its own are wanted, such as {place.rpartition('.')[2]}: {{...}}"
         elif problem["type"] == "union_tag_invalid":
             context = problem.get("ctx", {})
@@ -57,7 +69,7 @@ def validation_message(
         elif problem["type"] == "union_tag_not_found":
             kinds = ", ".join(f"'{kind}'" for kind in _kinds(model, problem["loc"]))
             what, shown = f"say which `kind` it is{': ' if kinds else ''}{kinds}", ""
-        lines.append(f"{_source(where, place, typed)}{what}{shown}")
+        lines.append(printable(f"{_source(where, place, typed)}{what}{shown}"))
     return "\n".join(lines)
 
 
@@ -80,7 +92,8 @@ def _meant(model: type[BaseModel] | None, loc: tuple[int | str, ...]) -> str:
     beside = {field for each in _models_at(model, loc[:-1]) for field in each.model_fields}
     near = difflib.get_close_matches(name, sorted(beside), n=1)
     if not near:
-        near = [place for place in _places(model) if place.rpartition(".")[2] == name][:1]
+        own = ".".join(str(part) for part in loc if part not in _TAGS)
+        near = [place for place in _places(model) if place.rpartition(".")[2] == name and place != own][:1]
     return f"; did you mean '{near[0]}'?" if near else ""
 
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import yaml
 
-from segspade_core.errors import InputError
+from segspade_core.errors import InputError, printable
 
-MAX_BYTES = 1 << 20  # the longest of ours has 2 kB
+MAX_BYTES = 1 << 16  # the longest of ours has 2 kB; a megabyte can keep PyYAML busy for minutes
+_MAX_BITS = 1000  # of a whole number
 _MAX_VALUES = 20_000  # once every alias is written out
 _EXAMPLE = "as in configs/minicity.yaml"
 # what PyYAML's constructors raise for values that look like a number, a date or a tag and are none
@@ -37,6 +38,21 @@ class _Loader(yaml.SafeLoader):
             if isinstance(key, Hashable):
                 seen.add(key)
         return super().construct_mapping(node, deep=deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        line = node.start_mark.line + 1
+        try:
+            value = super().construct_object(node, deep=deep)
+        except InputError:
+            raise
+        except _NO_VALUE as error:
+            kind = str(node.tag).rpartition(":")[2]
+            what = f"'{_shortened(node.value)}' cannot be read as {kind}"
+            raise InputError(f"line {line}: {what}; quote it if it is a word") from error
+        # 1:1:1 counts in sixties and has no limit; what has thousands of digits cannot even be shown
+        if isinstance(value, int) and value.bit_length() > _MAX_BITS:
+            raise InputError(f"line {line}: a number larger than any setting takes; quote it if it is a word")
+        return value
 
 
 def read_mapping(content: bytes, name: str) -> dict[str, Any]:
@@ -70,19 +86,21 @@ def read_value(text: str, name: str) -> Any:
         InputError: it is no YAML, has a key twice, or stands for too many values; the message says where.
     """
     try:
+        if len(text) > MAX_BYTES:
+            raise InputError(f"has more than {MAX_BYTES} bytes, which no run has; see whether it is one")
         value = _construct(text)
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
     except yaml.MarkedYAMLError as error:
         raise InputError(f"{name}: not YAML ({_fault(error)})") from error
     except yaml.YAMLError as error:
-        raise InputError(f"{name}: not YAML ({_shortened(' '.join(str(error).split()))})") from error
+        at = getattr(error, "position", 0)  # only the reader raises what has no mark
+        what = f"a character that YAML does not take, line {text.count(chr(10), 0, at) + 1}"
+        raise InputError(f"{name}: not YAML ({what})") from error
     except RecursionError as error:
         raise InputError(
             f"{name}: has values within values within values; settings are a few deep"
         ) from error
-    except _NO_VALUE as error:
-        raise InputError(f"{name}: has a value that cannot be read ({_shortened(error)})") from error
     return value
 
 
@@ -106,6 +124,14 @@ def _fault(error: yaml.MarkedYAMLError) -> str:
     what = _shortened(error.problem or error.context)
     if "'\\t'" in what:
         return f"a tab{where}; indent with spaces"
+    if "mapping values are not allowed" in what:
+        return (
+            f"a colon where none can be{where}; there is a space after each, and each has a line of its own"
+        )
+    if "another document" in what:
+        return f"a second document begins{where}; a run is one"
+    if "constructor for the tag" in what:
+        return f"a tag (!) that no setting has{where}"
     return f"{what}{where}"
 
 
@@ -150,5 +176,5 @@ def _check_keys(document: dict[Any, Any], name: str) -> None:
 
 
 def _shortened(value: object) -> str:
-    text = str(value)
+    text = printable(str(value))
     return text if len(text) <= 120 else f"{text[:120]}…"

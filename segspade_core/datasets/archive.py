@@ -51,6 +51,9 @@ class Archive:
             if error.errno != errno.EINVAL:
                 raise
             raise BadFile("is not a whole zip file", "Download it again") from error
+        # the directory counts from where the file would begin if nothing of it were missing
+        if any(info.header_offset < 0 for info in self._zip.infolist()):
+            raise BadFile("is not a whole zip file", "Download it again")
         self.members = self._check_members()
 
     def _check_members(self) -> dict[str, zipfile.ZipInfo]:
@@ -60,6 +63,13 @@ class Archive:
                 what = f"is in {self.name} more than once"
                 self.problems.append(Problem(path, what, "Make the archive anew with one file of that name"))
             members[path] = info
+            if is_wanted(path):
+                # told now: what is in the archive has the same checksums as what was packed otherwise, and a
+                # check of that one may be remembered
+                try:
+                    self._check_packing(info)
+                except BadFile as error:
+                    self.problems.append(error.of(path))
         return members
 
     def _safe_members(self) -> Iterator[tuple[str, zipfile.ZipInfo]]:
@@ -79,6 +89,19 @@ class Archive:
             OSError: the disk failed; another try may help.
         """
         info = self.members[path]
+        self._check_packing(info)
+        try:
+            with self._zip.open(info) as member:
+                # never more than the directory says: zipfile's own `read` would unpack 2 GB and then cut
+                return member.read(info.file_size if first is None else min(first, info.file_size))
+        except _NOT_WHOLE as error:
+            raise self._damaged() from error
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            raise self._damaged() from error
+
+    def _check_packing(self, info: zipfile.ZipInfo) -> None:
         if info.flag_bits & 0x1:
             raise BadFile(f"is encrypted in {self.name}", "Unpack the archive with its password")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -86,19 +109,9 @@ class Archive:
                 f"is packed in {self.name} by method {info.compress_type}",
                 "Make the archive anew with deflate",
             )
-        try:
-            with self._zip.open(info) as member:
-                # never more than the directory says: zipfile's own `read` would unpack 2 GB and then cut
-                return member.read(info.file_size if first is None else min(first, info.file_size))
-        except _NOT_WHOLE as error:
-            raise self._damaged(error) from error
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            raise self._damaged(error) from error
 
-    def _damaged(self, error: Exception) -> BadFile:
-        return BadFile(f"is damaged in {self.name} ({error})", f"Download {self.name} again")
+    def _damaged(self) -> BadFile:
+        return BadFile(f"is damaged in {self.name}", f"Download {self.name} again")
 
 
 def _shown(name: str) -> str:

@@ -95,7 +95,8 @@ def _sort(source: Source, truth: str) -> dict[str, Folder]:
             folder = folders.setdefault(match["split"], Folder())
             name = truth_name.fullmatch(match["rest"])
             if name is None or name["city"] != name["named"]:
-                folder.problems.append(_misnamed(path, f"{truth}_labelIds"))
+                kind = "instanceIds" if "instanceIds" in path else "labelIds"
+                folder.problems.append(_misnamed(path, f"{truth}_{kind}"))
             elif name["kind"] == "labelIds":
                 folder.label_ids.setdefault(name["id"], []).append(path)
             elif name["kind"] == "instanceIds":
@@ -174,9 +175,14 @@ def _read_index(source: Source) -> dict[str, tuple[str, str]]:
         frames = json.loads(source.read(paths[0]))["frames"]
         index = {id: (frame["split"], frame["time_of_day"]) for id, frame in frames.items()}
         if bad := {time for _, time in index.values() if time not in _TIMES}:
-            raise ValueError(f"times of day {bad}")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, BadFile) as error:
+            raise BadFile(f"there is no time of day '{sorted(map(str, bad))[0]}'", "Draw the city anew")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        what = "frames without split and time of day"
+        if isinstance(error, BadFile):
+            what = error.what
+        elif isinstance(error, (json.JSONDecodeError, UnicodeDecodeError, RecursionError)):
+            what = "no JSON"
         raise InputError(
-            f"{source}: {paths[0]} is not an index of a drawn city ({error!r}). Draw the city anew."
+            f"{source}: {paths[0]} is not an index of a drawn city ({what}). Draw the city anew."
         ) from error
     return index

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 
-from segspade_core.errors import InputError, Problem
+from segspade_core.errors import InputError, Problem, printable
 
 # larger than any 16-bit photograph within the limit of pixels: an archive's member that says more is a bomb
 MAX_FILE_BYTES = 256 * 1024**2
@@ -39,7 +39,7 @@ def fault_of_name(path: str) -> str | None:
 
 def shown(path: str) -> str:
     """A path that may hold anything, as a message can hold it: escaped, and cut where it is long."""
-    text = path if fault_of_name(path) is None else path.encode("unicode_escape", "backslashreplace").decode()
+    text = printable(path)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 

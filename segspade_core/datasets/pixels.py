@@ -64,6 +64,10 @@ def _photograph_of_jpeg(content: bytes) -> npt.NDArray[np.uint8]:
 
 
 def _rgb(image: Image) -> npt.NDArray[np.uint8]:
+    if image.mode == "P":
+        lacking = int(np.asarray(image).max()) - len(image.getpalette() or []) // 3 + 1
+        if lacking > 0:
+            raise BadFile("has pixels of colours that its palette lacks", _AGAIN)
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
@@ -160,8 +164,17 @@ def _decode(content: bytes, header: png.Header | None) -> Image:
     except BadFile:
         raise
     except Exception as error:  # decoders raise whatever befalls them: SyntaxError, struct.error, OSError ...
-        raise BadFile(f"cannot be decoded ({error})", _AGAIN) from error
+        raise _undecodable(content, header, error) from error
     return image
+
+
+def _undecodable(content: bytes, header: png.Header | None, error: Exception) -> BadFile:
+    """What is wrong with pixels that a decoder stumbled over, in words that are not the decoder's."""
+    if header is not None:
+        png.check_rows(content, header)
+    elif "truncated" in str(error):
+        return BadFile("is a JPEG that is cut off", _AGAIN)
+    return BadFile("cannot be decoded (its pixels make no sense)", _AGAIN)
 
 
 def _no_image(content: bytes, what: str) -> BadFile:

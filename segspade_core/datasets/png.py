@@ -107,7 +107,8 @@ def check_rows(content: bytes, header: Header) -> None:
                 # never more than the image has: the rest may be a bomb
                 missing -= len(unpack.decompress(pixels, missing))
             except zlib.error as error:
-                raise BadFile(f"cannot be decoded ({error})", "Download or export it again") from error
+                what = "cannot be decoded (its packed pixels are damaged)"
+                raise BadFile(what, "Download or export it again") from error
     if missing > 0:
         raise BadFile(
             f"lacks {missing} of the {header.pixel_bytes()} bytes of its pixels",

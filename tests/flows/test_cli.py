@@ -482,3 +482,20 @@ def test_a_server_that_went_away_is_said_to_have(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().err == (
         "error: the Prefect server went away (ConnectError); start it, and run the same again to go on\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (InputError("caf\udce9/\x1b[2J.png: is empty"), "caf\\udce9/\\x1b[2J.png: is empty"),
+        (OSError(5, "Input/output error", "a.png"), "a.png: Input/output error; mend that and run it again"),
+    ],
+)
+def test_whatever_is_told_can_be_printed(
+    error: Exception, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fault: a name that clears the screen or cannot be encoded; a failing disk that is called our fault."""
+    with pytest.raises(typer.Exit) as ended, reporting_errors():
+        raise error
+    assert ended.value.exit_code == 2
+    assert capsys.readouterr().err == f"error: {told}\n"

@@ -116,6 +116,23 @@ def test_a_run_that_failed_is_gone_on_with(store):
         assert (staging.path / "part.txt").read_text() == "kept"
 
 
+def test_a_refused_stage_leaves_no_folder_and_one_that_began_keeps_its_files(store):
+    """Fault: folders in staging that nobody will ever fill; or work that is lost with them."""
+    with store.writer(REF) as staging:
+        (staging.path / "done").mkdir()
+    assert not store.staging_path(REF).exists()
+
+    def interrupted():
+        with store.writer(REF) as staging:
+            (staging.path / "empty").mkdir()
+            (staging.path / "content.txt").write_text("begun")
+            raise RuntimeError("interrupted")
+
+    with pytest.raises(RuntimeError, match="interrupted"):
+        interrupted()
+    assert sorted(path.name for path in store.staging_path(REF).iterdir()) == ["content.txt", "empty"]
+
+
 def test_an_artifact_that_is_there_is_not_made_again(store):
     with store.writer(REF) as staging:
         (staging.path / "a.txt").write_text("a")

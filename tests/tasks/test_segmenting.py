@@ -80,3 +80,22 @@ def test_label_maps_keep_the_keys_from_before_there_was_a_choice(workspace: Path
     assert plan.key == artifact_key("segment", REVISION, {"split": "val", "limit": None}, inputs)
     other = plan_segment(workspace, SEGMENTER, dataset, SegmentConfig(split="val", flip=True))
     assert other.key != plan.key
+
+
+@pytest.mark.usefixtures("parts_run_here")
+def test_windows_that_hold_the_whole_photograph_are_told(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    """Fault: whoever asked for windows believes that there were some."""
+    monkeypatch.setattr("tasks.segmenting.map_parts", lambda *_: [])
+    dataset = commit(workspace, "dataset", splits={"val": {"image": photographs(1, 2)}})
+    for size, told in (("32x64", True), ("64x96", True), ("32x96", False), ("64x64", False)):
+        config = SegmentConfig(split="val", windows=WindowsConfig(size=size, overlap=0))
+        plan = plan_segment(workspace, SEGMENTER, dataset, config)
+        height, width = (16, 32) if size == "32x64" else (64, 96)
+        pixels = np.empty((2, height, width, 3), np.uint8)
+        monkeypatch.setattr("tasks.segmenting.open_input", lambda *_, found=pixels: {"image": found})
+        with making(plan):
+            segment(plan)
+        line = f"windows of {size} hold a whole photograph, {height}x{width}: each is seen at once"
+        assert (line in capfd.readouterr().err) == told

@@ -85,6 +85,33 @@ def test_failures_keep_their_kind(
         training.train.fn(plan, work)
 
 
+def test_a_refused_training_leaves_nothing(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault: a folder in staging with the log of a child that said no, and the time it took to say so."""
+    says = json.dumps({"what": "failure", "kind": "InputError", "message": "it is none"})
+    child(monkeypatch, f"sys.stdin.read()\nprint('a warning', file=sys.stderr)\nprint({says!r})\nsys.exit(2)")
+    with pytest.raises(InputError, match="it is none"), making(plan) as work:
+        training.train.fn(plan, work)
+    assert not plan.staging.exists()
+
+
+def test_a_batch_larger_than_the_data_is_told(
+    workspace: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    """Fault: an epoch of one step, and nobody knows why."""
+    arrays = {"image": photographs(1, 4), "label_ids": maps(2, 4)}
+    dataset = commit(workspace, "dataset", "counted", splits={"train": arrays}, counts={"train": 4})
+    child(monkeypatch, f"sys.stdin.read()\nprint({json.dumps(RESULT)!r})")
+    for batch, told in (
+        (5, "batch 5: the train split has 4 samples, and every step takes all of them"),
+        (4, ""),
+    ):
+        config = SegmenterConfig(encoder="resnet18", weights="none", batch=batch)
+        counted = training.plan_segmenter(workspace, dataset, config)
+        with making(counted) as work:
+            training.train.fn(counted, work)
+        assert capfd.readouterr().err.strip() == told
+
+
 def test_a_child_that_is_killed_is_told_with_what_it_wrote(
     plan: Plan, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -162,7 +162,7 @@ def test_a_damaged_archive(city, tmp_path):
     damaged = bytearray(whole)
     damaged[whole.index(path.encode()) + len(path) + 60] ^= 1
     (tmp_path / "b.zip").write_bytes(damaged)
-    with pytest.raises(BadFile, match=r"^is damaged in b\.zip \(.*\)\. Download b\.zip again$"):
+    with pytest.raises(BadFile, match=r"^is damaged in b\.zip\. Download b\.zip again$"):
         open_source(tmp_path / "b.zip").read(path)
 
 

@@ -304,6 +304,11 @@ def test_what_does_not_fit_is_refused() -> None:
         train(val=(VAL_IMAGES, np.zeros_like(VAL_LABEL_IDS)))
     with pytest.raises(InputError, match=r"^one sample of 32x32 a step: batch norm has nothing to average"):
         train(CONFIG.model_copy(update={"batch": 1, "augment": AugmentConfig(crop=(32, 32))}))
+    crop = AugmentConfig(crop=(160, 160), scale=(0.5, 2.0))
+    with pytest.raises(
+        InputError, match=r"crop 160x160 is larger than the photographs, 64x96 at the largest zoom"
+    ):
+        train(CONFIG.model_copy(update={"augment": crop}))
     assert not store.saved
     train(CONFIG.model_copy(update={"epochs": 1}), store)
     with pytest.raises(InputError, match=r"^checkpoint 'last': not a checkpoint of this segmenter config"):
