@@ -308,7 +308,7 @@ def open_split(path: Path) -> SplitArrays:
 
 
 def _marked(record: FileRecord, etag: str | None) -> dict[str, Any]:
-    """A file as a marker tells it: with the etag of its object a mirror knows it again, without fetching it."""
+    """A file as a marker tells it: by the etag of its object a mirror knows it again, without fetching it."""
     return record.model_dump() | ({} if etag is None else {"etag": etag})
 
 

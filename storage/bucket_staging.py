@@ -78,15 +78,18 @@ class BucketStaging(Staging):
     def _publish(self, manifest: Manifest) -> Manifest:
         """Give every object its final name; then put the manifest, if nobody else has put one."""
         bucket, target = self._mirror.bucket, self._mirror.name(self._target)
-        made = self._made_in_bucket()
+        made, staging = self._made_in_bucket(), self._mirror.name(self.path)
+        etags = {entry.name: entry.etag for entry in self._mirror.entries(self.path)}
 
         def place(record: FileRecord) -> None:
             self._lock.check()
-            known = made.get(record.path)
-            if known is not None and known[0] == record:
-                bucket.copy(f"{self._mirror.name(self.path)}/{record.path}", f"{target}/{record.path}")
+            known, file = made.get(record.path), self.path / record.path
+            if (known is not None and known[0] == record) or (
+                file.exists() and _is(etags.get(f"{staging}/{record.path}"), file)
+            ):
+                bucket.copy(f"{staging}/{record.path}", f"{target}/{record.path}")
             else:
-                bucket.put(f"{target}/{record.path}", (self.path / record.path).read_bytes())
+                bucket.put(f"{target}/{record.path}", file.read_bytes())
 
         each(place, manifest.files)
         self._lock.check()
@@ -169,13 +172,16 @@ def _inside(mirror: Mirror, path: Path, name: str) -> str:
 
 def _fetch(mirror: Mirror, entry: Entry) -> None:
     path = mirror.root / entry.name
-    # most servers take the MD5 for etag; where one does not, the file is fetched once more
-    if path.is_file() and entry.etag.strip('"') == _md5(path):
+    if path.is_file() and _is(entry.etag, path):
         return
     found = mirror.bucket.get(entry.name)
     if found is not None:
         put_local(path, found.content)
 
 
-def _md5(path: Path) -> str:
-    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+def _is(etag: str | None, path: Path) -> bool:
+    """Whether the object with that etag surely holds what the file holds. Most servers take the MD5 for etag;
+    of one that does not, all is put or fetched once more."""
+    if etag is None:
+        return False
+    return etag.strip('"') == hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()

@@ -75,9 +75,8 @@ def open_bucket(url: str, patience_s: float = PATIENCE_S) -> Bucket:
     global _user
     scheme = url.partition("://")[0]
     if scheme not in SCHEMES:
-        raise StorageError(
-            f"{url}: a workspace lies in a folder, or at one of {', '.join(f'{each}://' for each in SCHEMES)}"
-        )
+        known = ", ".join(f"{each}://" for each in SCHEMES)
+        raise StorageError(f"{url}: a workspace lies in a folder, or in a bucket at one of {known}")
     if _user is None:
         _user = os.getpid()
     if _user != os.getpid():

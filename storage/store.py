@@ -73,6 +73,10 @@ class Store:
         """As `path`, and nothing is fetched."""
         return self.root / "artifacts" / ref.kind / ref.key
 
+    def shown(self, ref: ArtifactRef) -> str:
+        """Where a person finds the artifact: its folder, or its URL."""
+        return str(self.folder(ref)) if self.mirror is None else self.mirror.shown(self.folder(ref))
+
     def staging_path(self, ref: ArtifactRef) -> Path:
         """Where the artifact's files are put until it is committed."""
         return self.root / "staging" / ref.kind / ref.key
