@@ -91,6 +91,9 @@ class BucketStaging(Staging):
             else:
                 bucket.put(f"{target}/{record.path}", file.read_bytes())
 
+        self._lock.check()
+        if self._mirror.exists(self.ref):
+            return self._use_what_is_there()
         each(place, manifest.files)
         self._lock.check()
         # of an attempt that died
@@ -105,11 +108,15 @@ class BucketStaging(Staging):
         try:
             bucket.put_new(f"{target}/{NAME}", manifest.to_bytes())
         except Outrun:
-            self._mirror.remove(self.path)
-            return self._mirror.manifest(self.ref)
+            return self._use_what_is_there()
         super()._publish(manifest)
         self._mirror.remove(self.path)
         return manifest
+
+    def _use_what_is_there(self) -> Manifest:
+        """Another was faster: forget what was made here."""
+        self._mirror.remove(self.path)
+        return self._mirror.manifest(self.ref)
 
     def _made_in_bucket(self) -> Made:
         """The shards that the bucket has as their markers say."""

@@ -26,7 +26,7 @@ from typing import Any, Self
 from storage.errors import StorageError
 from storage.locks import Lock, OnWait, describe, is_held
 from storage.mirror import Mirror
-from storage.objects import BucketAway, Object, Outrun
+from storage.objects import Bucket, BucketAway, Object, Outrun
 
 LEASE_S = 10.0
 RENEW_S = 2.0
@@ -49,7 +49,7 @@ class Lease:
         self.on_wait = on_wait
         self._name = mirror.name(path)
         # it must give up before the lease ends: whether that is renewed is known then
-        self._bucket = mirror.patient(LEASE_S / 3)
+        self._quick = mirror.patient(LEASE_S / 3)
         self._local = Lock(path, what, on_wait)
         self._signature: dict[str, Any] = {}
         self._etag = ""
@@ -77,7 +77,7 @@ class Lease:
                 self._thread.join()
             # later than that, another may have it by the time the server hears of this
             if time.monotonic() < self._renewed + LEASE_S / 2:
-                self._bucket.delete([self._name])
+                self._quick.delete([self._name])
         except BucketAway:
             pass  # it ends by itself
         finally:
@@ -114,10 +114,12 @@ class Lease:
             asked = time.monotonic()
             if found is None or watch.is_over(found) or _signature(found).get("mirror") == self.mirror.ident:
                 try:
-                    self._put(found, 0, asked)
-                    return
+                    self._put(self.mirror.bucket, found, 0, asked)
                 except Outrun:
                     continue
+                if time.monotonic() < asked + LEASE_S / 2:
+                    return
+                continue  # a server that slow took half of it: begin with a whole one
             if not told and self.on_wait is not None:
                 self.on_wait(f"{self.what} is being made by {_describe(found)}; waiting for it")
                 told = True
@@ -128,19 +130,19 @@ class Lease:
         while not self._over.wait(RENEW_S):
             asked, number = time.monotonic(), number + 1
             try:
-                self._put(Object(b"", self._etag), number, asked)
+                self._put(self._quick, Object(b"", self._etag), number, asked)
             except Outrun:
                 self._renewed = -LEASE_S
                 return
             except StorageError:
                 continue  # `check` tells, should it go on for too long
 
-    def _put(self, before: Object | None, number: int, asked: float) -> None:
+    def _put(self, bucket: Bucket, before: Object | None, number: int, asked: float) -> None:
         content = json.dumps({**self._signature, "renewed": number}).encode()
         if before is None:
-            self._etag = self._bucket.put_new(self._name, content)
+            self._etag = bucket.put_new(self._name, content)
         else:
-            self._etag = self._bucket.put_over(self._name, content, before.etag)
+            self._etag = bucket.put_over(self._name, content, before.etag)
         # from when it was asked for: whoever saw it before that saw it older than that
         self._renewed = asked
 

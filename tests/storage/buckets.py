@@ -158,6 +158,9 @@ class Proxy:
                     line.endheaders(body)
                     answer = line.getresponse()
                     content = answer.read()
+                except (OSError, http.client.HTTPException):  # the server itself went away
+                    self.close_connection = True
+                    return
                 finally:
                     line.close()
                 if verdict == "drop":

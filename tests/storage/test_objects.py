@@ -94,9 +94,7 @@ def test_wrong_credentials_buckets_and_urls_say_what_to_mend(url, monkeypatch):
     for ask in (lambda bucket: bucket.get("a"), lambda bucket: bucket.entries("")):
         with pytest.raises(StorageError, match=r"^s3://none/x.*: there is no such bucket; make it first"):
             ask(open_bucket("s3://none/x"))
-    with pytest.raises(
-        StorageError, match=r"^ftp://a/b: a workspace lies in a folder, or in a bucket"
-    ):
+    with pytest.raises(StorageError, match=r"^ftp://a/b: a workspace lies in a folder, or in a bucket"):
         open_bucket("ftp://a/b")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     for ask in (lambda bucket: bucket.get("a"), lambda bucket: bucket.entries("")):
