@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
@@ -68,4 +68,9 @@ def shown(workspace: Path) -> str:
     return str(workspace) if mirror is None else mirror.url
 
 
-Workspace = Annotated[Path, BeforeValidator(workspace_path)]
+def _as_text(place: Any) -> Any:
+    # no Path: out of JSON, pydantic takes none
+    return str(workspace_path(place)) if isinstance(place, str | Path) else place
+
+
+Workspace = Annotated[Path, BeforeValidator(_as_text)]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from artifacts import commit
-from buckets import environment, s3_server
 
 from storage.files import files_under
 from storage.mirror import make_mirror
@@ -18,21 +16,6 @@ from storage.refs import ArtifactRef
 from storage.store import Store
 
 Make = Callable[..., ArtifactRef]
-
-
-@pytest.fixture(scope="session")
-def s3_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server of its own process, started once a session; a test takes a prefix of its own."""
-    with s3_server(tmp_path_factory.mktemp("s3")) as address:
-        yield address
-
-
-@pytest.fixture
-def url(s3_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URL of a workspace that nobody else uses; processes that are started find the server."""
-    for name, value in environment(s3_address).items():
-        monkeypatch.setenv(name, value)
-    return f"s3://tests/{uuid.uuid4().hex[:12]}"
 
 
 @pytest.fixture(params=["local", "s3"])

@@ -58,6 +58,8 @@ def test_models_take_urls():
 
     assert shown(Asks(workspace="s3://bucket/ws").workspace) == "s3://bucket/ws"
     assert Asks(workspace="ws").workspace == Path("ws")
+    asked = Asks(workspace="s3://bucket/ws")
+    assert Asks.model_validate_json(asked.model_dump_json()) == asked
     assert url_of("s3://bucket/ws/") == "s3://bucket/ws"
     with pytest.raises(ValidationError, match="a workspace lies in a folder"):
         Asks(workspace="ftp://host/x")
