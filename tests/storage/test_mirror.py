@@ -20,7 +20,7 @@ from buckets import Proxy
 
 from storage import leases
 from storage.aliases import Aliases
-from storage.arrays import create_split, open_split, shard_done, shards, write_shard
+from storage.arrays import create_split, open_split, shard_done, shards, take_shard, write_shard
 from storage.errors import DamagedArtifact, MissingArtifact, StorageError
 from storage.files import files_under, put_bytes
 from storage.keys import artifact_key
@@ -171,7 +171,8 @@ def test_a_shard_that_was_altered_in_the_bucket_is_named_and_not_kept(here, ther
     bucket.put(name, bytes([whole[0] ^ 1]) + whole[1:])
     for _ in range(2):
         with pytest.raises(
-            DamagedArtifact, match=rf"^{there.where}/{name}: altered\. Delete {there.where}/art"
+            DamagedArtifact,
+            match=rf"^{there.where}/{name}: altered\. `segspade artifacts remove {REF} --force` deletes it",
         ):
             array[20]
     bucket.delete([name])
@@ -188,7 +189,7 @@ def test_a_damaged_copy_says_that_it_is_one(here, there):
     file = there.folder(REF) / "train.zarr/image/c/0/0/0/0"
     file.write_bytes(b"x" * file.stat().st_size)
     with pytest.raises(
-        DamagedArtifact, match=r"damaged .* is a copy of what is in the bucket: delete it, and"
+        DamagedArtifact, match=r"cannot be read: .* is a copy of what is in the bucket: delete it, and"
     ):
         array[0]
     assert there.verify() == []
@@ -259,6 +260,26 @@ def test_a_staged_shard_that_was_changed_is_made_again(here, there):
         ):
             staging.commit(**MADE_OF)
     assert not there.exists(REF)
+
+
+def test_a_shard_is_taken_over_from_an_earlier_artifact_within_the_bucket(here, url, proxy, tmp_path):
+    """Fault: what an ingest takes over is fetched first, or its marker is not believed on another machine."""
+    make_dataset(here)
+    there = Store(make_mirror(tmp_path / "there", url))
+    later = {**MADE_OF, "config": {"later": True}}
+    ref = ArtifactRef(kind="dataset", key=artifact_key(**later))
+    records = {record.path: record for record in there.manifest(REF).files}
+    earlier = there.path(REF) / "train.zarr"
+    with there.writer(ref) as staging:
+        create_split(staging.path / "train.zarr", 60, (8, 12), ("image",), {})
+        for shard in range(4):
+            assert take_shard(staging.path / "train.zarr", earlier, shard, records)
+    with here.writer(ref) as staging:
+        assert all(shard_done(staging.path / "train.zarr", shard) for shard in range(4))
+        staging.commit(**later)
+    assert proxy.gets("/c/") == []
+    assert here.verify() == []
+    np.testing.assert_array_equal(open_split(there.path(ref) / "train.zarr")["image"][:], images())
 
 
 def test_markers_and_checkpoints_of_the_bucket_win_over_those_of_the_mirror(here, there):
