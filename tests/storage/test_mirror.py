@@ -325,8 +325,10 @@ def test_a_committer_who_comes_second_uses_what_is_there(here, there, monkeypatc
     with here.writer(REF) as staging:
         fill(staging.path)
         here.mirror.bucket.delete([f"locks/dataset-{REF.key}.lock"])
+        theirs = []
         if between == "before it commits":
             make_dataset(there)
+            theirs.append(there.manifest(REF))
         else:
             copied = staging._mirror.entries
 
@@ -334,11 +336,12 @@ def test_a_committer_who_comes_second_uses_what_is_there(here, there, monkeypatc
                 found = copied(folder)
                 if folder == here.folder(REF) and found and not there.exists(REF):
                     make_dataset(there)
+                    theirs.append(there.manifest(REF))
                 return found
 
             monkeypatch.setattr(staging._mirror, "entries", entries)
-        mine = staging.commit(**MADE_OF)
-    assert mine == there.manifest(REF)
+        mine = staging.commit(**MADE_OF, seconds=9.0)
+    assert [mine] == theirs == [there.manifest(REF)]
     assert here.verify() == []
     assert not list(files_under(here.staging_path(REF)))
 
