@@ -189,14 +189,20 @@ def test_retraining_and_what_undoes_it(typed: CliRunner, tmp_path: Path, tiny_fi
 
 
 def test_a_workspace_in_a_bucket(
-    typed: CliRunner, tiny_file: Path, url: str, monkeypatch: pytest.MonkeyPatch
+    typed: CliRunner,
+    tiny_file: Path,
+    url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Fault: the command line takes a URL for the name of a folder, or a person is shown the cache."""
+    caplog.set_level("ERROR")
     run_words, list_words = commands("A workspace in a bucket")
     named = {"s3://bucket/team": url, "configs/tiny.yaml": str(tiny_file)}
     printed = run(typed, [named.get(word, word) for word in run_words]).output
     assert f"--workspace {url}" in printed
-    assert "report/" in run(typed, [named.get(word, word) for word in list_words]).stdout
+    assert not caplog.records
+    assert "label_maps" in run(typed, [named.get(word, word) for word in list_words]).stdout
     monkeypatch.setenv("SEGSPADE_WORKSPACE", url)
     aliases = run(typed, ["alias", "list"]).stdout
     assert "segmenter/tiny" in aliases
