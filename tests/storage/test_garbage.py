@@ -167,6 +167,7 @@ def test_only_what_is_older_goes_and_nothing_that_the_younger_were_made_from(sto
     assert [item.ref for item in store.gc(wide)] == [lonely]
 
 
+@pytest.mark.parametrize("backend", ["local"], indirect=True)
 def test_leftovers_go_when_they_were_last_written_to_long_enough_ago(store):
     """Fault: what a run left an hour ago, to be gone on with, goes with what is a month old."""
     now = datetime.now(UTC)
@@ -182,6 +183,7 @@ def test_leftovers_go_when_they_were_last_written_to_long_enough_ago(store):
     assert len(store.gc_plan().items) == 2
 
 
+@pytest.mark.parametrize("backend", ["local"], indirect=True)
 def test_what_a_deletion_that_was_killed_left_goes(store, make):
     """Fault: it lies there for ever, under a name that nobody reads."""
     ref = make("images")

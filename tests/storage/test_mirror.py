@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from storage.keys import artifact_key
 from storage.mirror import make_mirror
 from storage.refs import ArtifactRef
 from storage.store import Store
+from storage.usage import usage
 
 MADE_OF = {"stage": "ingest", "revision": 1, "config": {}, "inputs": {"source": "source/" + "0" * 32}}
 REF = ArtifactRef(kind="dataset", key=artifact_key(**MADE_OF))
@@ -344,6 +346,22 @@ def test_a_committer_who_comes_second_uses_what_is_there(here, there, monkeypatc
     assert [mine] == theirs == [there.manifest(REF)]
     assert here.verify() == []
     assert not list(files_under(here.staging_path(REF)))
+
+
+def test_what_takes_room_and_what_is_old_are_told_of_the_bucket(here, there):
+    """Fault: of the mirror, which holds but a part, and whose times are those of fetching."""
+    ref = commit(here, name="a")
+    with here.writer(REF) as staging:
+        fill(staging.path)
+    used = usage(there)
+    assert [(use.group, use.bytes) for use in used.folders] == [
+        ("scores", there.bytes_under(there.folder(ref))),
+        ("staging", there.bytes_under(there.staging_path(REF))),
+    ]
+    assert used.bytes == sum(use.bytes for use in used.folders) > 9 * 60 * 12
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    assert [item.ref for item in there.gc_plan(before=tomorrow).items] == [ref, REF]
+    assert there.gc_plan(before=tomorrow - timedelta(days=2)).items == []
 
 
 def test_an_alias_set_on_two_machines_at_once_keeps_both_entries(here, there):

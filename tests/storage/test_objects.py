@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from buckets import Proxy
@@ -27,7 +28,9 @@ def test_objects_are_put_found_listed_and_deleted(url):
     bucket.put("a/d", b"22")
     bucket.put("ab", b"")
     assert bucket.get("a/d").content == b"22"
-    assert bucket.head("a/b c/ä.txt") == Entry("a/b c/ä.txt", 1, etag)
+    found = bucket.head("a/b c/ä.txt")
+    assert found == Entry("a/b c/ä.txt", 1, etag, found.changed)
+    assert abs(found.changed - datetime.now(UTC)) < timedelta(days=1)
     assert [(entry.name, entry.bytes) for entry in bucket.entries("a")] == [("a/b c/ä.txt", 1), ("a/d", 2)]
     assert bucket.folders("a") == ["b c"]
     bucket.copy("a/d", "e")
