@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from prefect import flow
 from pydantic import Field
 
@@ -23,6 +21,7 @@ from segspade_core.config import (
     Split,
     SynthesizeConfig,
 )
+from storage.places import Workspace
 from storage.refs import ArtifactRef
 from tasks.inputs import source_place
 from tasks.naming import batch_name, name_results, tag_run
@@ -102,7 +101,7 @@ class CycleRequest(Frozen):
 
 @flow(name="ingest-source", flow_run_name=batch_name, on_running=[die_with_worker, tag_run])
 def ingest_source(
-    what: IngestRequest, workspace: Path = stages.WORKSPACE, runtime: RuntimeConfig = stages.RUNTIME
+    what: IngestRequest, workspace: Workspace = stages.WORKSPACE, runtime: RuntimeConfig = stages.RUNTIME
 ) -> ArtifactRef:
     """Photographs and label maps as they lie on disk → a dataset, with a card of what is in it."""
     earlier = last_named(workspace, "dataset", what.name)
@@ -114,7 +113,7 @@ def ingest_source(
 
 @flow(name="segment-split", flow_run_name=batch_name, on_running=[die_with_worker, tag_run])
 def segment_split(
-    what: SegmentRequest, workspace: Path = stages.WORKSPACE, runtime: RuntimeConfig = stages.RUNTIME
+    what: SegmentRequest, workspace: Workspace = stages.WORKSPACE, runtime: RuntimeConfig = stages.RUNTIME
 ) -> ArtifactRef:
     """Photographs, or painted images, of one split → predicted label maps."""
     segmenter = named(workspace, what.segmenter, "segmenter")
@@ -125,7 +124,7 @@ def segment_split(
 
 @flow(name="synthesize-split", flow_run_name=batch_name, on_running=[die_with_worker, tag_run])
 def synthesize_split(
-    what: SynthesizeRequest, workspace: Path = stages.WORKSPACE, runtime: RuntimeConfig = stages.RUNTIME
+    what: SynthesizeRequest, workspace: Workspace = stages.WORKSPACE, runtime: RuntimeConfig = stages.RUNTIME
 ) -> ArtifactRef:
     """True or predicted label maps of one split → painted images."""
     generator = named(workspace, what.generator, "generator")
@@ -136,7 +135,7 @@ def synthesize_split(
 
 @flow(name="cycle-report", flow_run_name=batch_name, on_running=[die_with_worker, tag_run])
 def cycle_report(
-    what: CycleRequest, workspace: Path = stages.WORKSPACE, runtime: RuntimeConfig = stages.RUNTIME
+    what: CycleRequest, workspace: Workspace = stages.WORKSPACE, runtime: RuntimeConfig = stages.RUNTIME
 ) -> ArtifactRef:
     """Splits there and back through segmenter and generator, with scores and a report."""
     dataset = named(workspace, what.dataset, "dataset")

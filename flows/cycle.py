@@ -17,6 +17,7 @@ from segspade_core.config import (
     Split,
     SynthesizeConfig,
 )
+from storage.places import Workspace
 from storage.refs import ArtifactRef
 from tasks.scoring import SplitJourney
 from tasks.splits import has_labels
@@ -35,7 +36,7 @@ def cycle(
     boundary_tolerance: float = BOUNDARY_TOLERANCE,
     resolution: Resolution = RESOLUTION,
     quality: QualityConfig = QUALITY,
-    workspace: Path = stages.WORKSPACE,
+    workspace: Workspace = stages.WORKSPACE,
     runtime: RuntimeConfig = stages.RUNTIME,
 ) -> ArtifactRef:
     """Take splits of a dataset through segmenter and generator, there and back, and score every step."""

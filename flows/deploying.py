@@ -24,6 +24,7 @@ from prefect.workers.process import ProcessWorker
 from flows.automations import automate
 from segspade_core.config import RunConfig
 from segspade_core.errors import InputError
+from storage.places import shown
 
 POOL = "segspade"
 ACCELERATOR_LIMIT = "gpu"
@@ -121,7 +122,7 @@ def _document(workspace: Path, config: RunConfig | None, schedule: Schedule | No
     document: dict[str, Any] = yaml.safe_load(prefect_file().read_text())
     document.pop("definitions")  # YAML's anchors, which are resolved by now
     for deployment in document["deployments"]:
-        deployment["parameters"]["workspace"] = str(workspace)
+        deployment["parameters"]["workspace"] = shown(workspace)
         if config is not None and "config" in deployment["parameters"]:
             deployment["parameters"]["config"] = config.model_dump(mode="json", exclude_unset=True)
         if schedule is not None and "schedules" in deployment:

@@ -10,6 +10,7 @@ from flows import stages
 from flows.cycle import cycle
 from flows.dying import die_with_worker
 from segspade_core.config import GeneratorImportConfig, MinicitySource, RunConfig
+from storage.places import Workspace
 from storage.refs import ArtifactRef
 from tasks.importing import check_fits
 from tasks.inputs import source_place
@@ -20,7 +21,7 @@ from tasks.synthesizing import check_paint
 
 
 @flow(name="pipeline", flow_run_name=run_name, on_running=[die_with_worker, tag_run])
-def pipeline(config: RunConfig, workspace: Path = stages.WORKSPACE) -> ArtifactRef:
+def pipeline(config: RunConfig, workspace: Workspace = stages.WORKSPACE) -> ArtifactRef:
     """Make everything that `config` asks for, and use what is made already. Returns the report.
 
     The stages run within this one run, so that its page shows all of their tasks.

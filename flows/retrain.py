@@ -12,6 +12,7 @@ from flows import stages
 from flows.dying import die_with_worker
 from flows.pipeline import dataset_of, evaluated, imported_generator
 from segspade_core.config import EvaluateConfig, RunConfig, SegmentConfig
+from storage.places import Workspace
 from storage.refs import ArtifactRef
 from tasks.deciding import Contest
 from tasks.naming import name_results, run_name, tag_run
@@ -32,7 +33,7 @@ from tasks.synthesizing import check_paint
 
 
 @flow(name="retrain", flow_run_name=run_name, on_running=[die_with_worker, tag_run])
-def retrain(config: RunConfig, workspace: Path = stages.WORKSPACE) -> Any:
+def retrain(config: RunConfig, workspace: Workspace = stages.WORKSPACE) -> Any:
     """Renew the segmenter in use from what the source holds today. Returns the report on what is in use.
 
     The run ends as "Promoted" or "Kept", or as "Nothing to do" when nothing changed since the segmenter in

@@ -21,6 +21,7 @@ from segspade_core.config import (
     SegmenterConfig,
     SynthesizeConfig,
 )
+from storage.places import Workspace
 from storage.refs import ArtifactRef
 from tasks import (
     deciding,
@@ -54,7 +55,7 @@ stage = partial(flow, flow_run_name=stage_name)
 
 @stage(name="minicity")
 def minicity(
-    config: MinicityConfig, workspace: Path = WORKSPACE, runtime: RuntimeConfig = RUNTIME
+    config: MinicityConfig, workspace: Workspace = WORKSPACE, runtime: RuntimeConfig = RUNTIME
 ) -> ArtifactRef:
     """Draw a city: photographs with exact label maps, in the official Cityscapes layout."""
     plan = drawing.plan_minicity(workspace, config, runtime)
@@ -67,7 +68,7 @@ def minicity(
 def ingest(
     source: ArtifactRef | Path,
     config: IngestConfig,
-    workspace: Path = WORKSPACE,
+    workspace: Workspace = WORKSPACE,
     runtime: RuntimeConfig = RUNTIME,
     earlier: ArtifactRef | None = None,
 ) -> ArtifactRef:
@@ -81,7 +82,7 @@ def ingest(
 @stage(name="describe")
 def describe(
     dataset: ArtifactRef,
-    workspace: Path = WORKSPACE,
+    workspace: Workspace = WORKSPACE,
     runtime: RuntimeConfig = RUNTIME,
     show: bool = True,
 ) -> ArtifactRef:
@@ -100,7 +101,7 @@ def drift(
     before: ArtifactRef,
     now: ArtifactRef,
     config: DriftConfig,
-    workspace: Path = WORKSPACE,
+    workspace: Workspace = WORKSPACE,
     runtime: RuntimeConfig = RUNTIME,
 ) -> ArtifactRef:
     """Statistics of the data a model was trained on, and of today's → whether what is new looks different."""
@@ -117,7 +118,7 @@ def drift(
 def train_segmenter(
     dataset: ArtifactRef,
     config: SegmenterConfig,
-    workspace: Path = WORKSPACE,
+    workspace: Workspace = WORKSPACE,
     runtime: RuntimeConfig = RUNTIME,
 ) -> ArtifactRef:
     """The train split of a dataset → a segmenter."""
@@ -133,7 +134,7 @@ def train_segmenter(
 def train_generator(
     dataset: ArtifactRef,
     config: GeneratorConfig,
-    workspace: Path = WORKSPACE,
+    workspace: Workspace = WORKSPACE,
     runtime: RuntimeConfig = RUNTIME,
 ) -> ArtifactRef:
     """The train split of a dataset → a SPADE generator."""
@@ -147,7 +148,7 @@ def train_generator(
 
 @stage(name="import-generator")
 def import_generator(
-    config: GeneratorImportConfig, workspace: Path = WORKSPACE, runtime: RuntimeConfig = RUNTIME
+    config: GeneratorImportConfig, workspace: Workspace = WORKSPACE, runtime: RuntimeConfig = RUNTIME
 ) -> ArtifactRef:
     """Weights that were trained elsewhere → a SPADE generator."""
     plan = importing.plan_import(workspace, config, runtime)
@@ -161,7 +162,7 @@ def segment(
     segmenter: ArtifactRef,
     images: ArtifactRef,
     config: SegmentConfig,
-    workspace: Path = WORKSPACE,
+    workspace: Workspace = WORKSPACE,
     runtime: RuntimeConfig = RUNTIME,
 ) -> ArtifactRef:
     """Photographs, or painted images, of one split → predicted label maps."""
@@ -176,7 +177,7 @@ def synthesize(
     generator: ArtifactRef,
     label_maps: ArtifactRef,
     config: SynthesizeConfig,
-    workspace: Path = WORKSPACE,
+    workspace: Workspace = WORKSPACE,
     runtime: RuntimeConfig = RUNTIME,
 ) -> ArtifactRef:
     """True or predicted label maps of one split → painted images."""
@@ -190,7 +191,7 @@ def synthesize(
 def decide(
     contest: deciding.Contest,
     config: DecisionConfig,
-    workspace: Path = WORKSPACE,
+    workspace: Workspace = WORKSPACE,
     runtime: RuntimeConfig = RUNTIME,
 ) -> ArtifactRef:
     """The label maps of two models on one split → which of the two is better, and how sure that is."""
@@ -206,7 +207,7 @@ def decide(
 def score(
     journeys: list[scoring.SplitJourney],
     config: ScoreConfig,
-    workspace: Path = WORKSPACE,
+    workspace: Workspace = WORKSPACE,
     runtime: RuntimeConfig = RUNTIME,
 ) -> ArtifactRef:
     """Everything that was made of some splits → scores."""
@@ -221,7 +222,10 @@ def score(
 
 @stage(name="report")
 def report(
-    scores: ArtifactRef, config: ReportConfig, workspace: Path = WORKSPACE, runtime: RuntimeConfig = RUNTIME
+    scores: ArtifactRef,
+    config: ReportConfig,
+    workspace: Workspace = WORKSPACE,
+    runtime: RuntimeConfig = RUNTIME,
 ) -> ArtifactRef:
     """Scores, and all they were made from → one page to read."""
     plan = reporting.plan_report(workspace, scores, config, runtime)

@@ -26,6 +26,7 @@ from prefect.client.schemas.sorting import FlowRunSort, TaskRunSort
 from prefect.exceptions import ObjectNotFound
 
 from flows.server import home_of
+from storage.places import shown, url_of
 
 Item = TypeVar("Item")
 
@@ -128,6 +129,8 @@ def _histories(
 def _is_of(run: FlowRun, workspace: Path) -> bool:
     """Whether the run worked in this workspace. A relative path could be anybody's: it says no."""
     given = run.parameters.get("workspace")
+    if isinstance(given, str) and "://" in given:
+        return url_of(given) == shown(workspace)
     return (
         isinstance(given, str)
         and os.path.isabs(given)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NotRequired, TypedDict
@@ -11,6 +12,8 @@ from typing import NotRequired, TypedDict
 from storage.errors import DamagedArtifact, MissingArtifact, StorageError
 from storage.files import folders_in, put_bytes
 from storage.locks import Lock
+from storage.mirror import mirror_in
+from storage.objects import Outrun
 from storage.refs import KINDS
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -35,10 +38,11 @@ Keys = set[str]
 
 
 class Aliases:
-    """The aliases of a workspace: one small file each, replaced atomically."""
+    """The aliases of a workspace: one small file or object each, replaced atomically."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._mirror = mirror_in(root)
 
     def set(self, kind: str, name: str, key: str, reason: str = "") -> None:
         """Point an alias to an artifact.
@@ -48,12 +52,11 @@ class Aliases:
         """
         if not _KEY.fullmatch(key):
             raise StorageError(f"'{key}' is no key; an alias points to the whole key of an artifact")
-        with self._locked():
-            self._write(kind, name, key, reason)
+        self._add(kind, name, lambda _entries: _entry(key, reason))
 
     def get(self, kind: str, name: str) -> str | None:
         """The key the alias means, or None."""
-        entries = self._entries(self._path(kind, name))
+        entries = self._entries(self._path(kind, name))[0]
         return entries[-1]["key"] if entries else None
 
     def history(self, kind: str, name: str) -> History:
@@ -62,7 +65,7 @@ class Aliases:
         Raises:
             MissingArtifact: there never was such an alias.
         """
-        entries = self._entries(self._path(kind, name))
+        entries = self._entries(self._path(kind, name))[0]
         if not entries:
             raise _no_alias(kind, name)
         return entries
@@ -70,13 +73,12 @@ class Aliases:
     def list(self, kind: str | None = None) -> Found:
         """(kind, name, key) of every alias, sorted."""
         found = []
-        for folder in folders_in(self.root / "aliases"):
-            if folder.name not in KINDS or kind not in (None, folder.name):
+        for path in self._paths():
+            if path.parent.name not in KINDS or kind not in (None, path.parent.name):
                 continue
-            for path in sorted(folder.glob("[!.]*.json")):
-                entries = self._entries(path)
-                if entries and entries[-1]["key"] is not None:
-                    found.append((folder.name, path.stem, entries[-1]["key"]))
+            entries = self._entries(path)[0]
+            if entries and entries[-1]["key"] is not None:
+                found.append((path.parent.name, path.stem, entries[-1]["key"]))
         return found
 
     def rollback(self, kind: str, name: str, reason: str = "") -> str:
@@ -88,8 +90,8 @@ class Aliases:
         Raises:
             MissingArtifact: there is no such alias, or it never meant anything else.
         """
-        with self._locked():
-            entries = self._entries(self._path(kind, name))
+
+        def back(entries: History) -> Entry:
             if not entries or entries[-1]["key"] is None:
                 raise _no_alias(kind, name)
             meanings = _meanings(entries)
@@ -98,13 +100,16 @@ class Aliases:
                     f"{kind}/{name} means {meanings[-1]}, and there is nothing left to go back to"
                 )
             undone, key = meanings[-1], meanings[-2]
-            self._write(kind, name, key, reason or f"rolled back from {undone}", undoes=undone)
-            return key
+            return {**_entry(key, reason or f"rolled back from {undone}"), "undoes": undone}
+
+        key = self._add(kind, name, back)["key"]
+        assert key is not None
+        return key
 
     def undone(self, kind: str, name: str) -> frozenset[str]:
         """Keys that a rollback took the name away from, and that nobody has given it back since."""
         taken = Keys()
-        for entry in self._entries(self._path(kind, name)):
+        for entry in self._entries(self._path(kind, name))[0]:
             if "undoes" in entry:
                 taken.add(entry["undoes"])
             if entry["key"] is not None:
@@ -117,24 +122,38 @@ class Aliases:
         Raises:
             MissingArtifact: there is no such alias.
         """
-        if self.get(kind, name) is None:
-            raise _no_alias(kind, name)
-        with self._locked():
-            self._write(kind, name, None, "removed")
 
-    def _locked(self) -> Lock:
-        """Two that set one alias at once would else lose the history of one."""
-        return Lock(self.root / "locks" / "aliases.lock")
+        def nothing(entries: History) -> Entry:
+            if not entries or entries[-1]["key"] is None:
+                raise _no_alias(kind, name)
+            return _entry(None, "removed")
 
-    def _write(self, kind: str, name: str, key: str | None, reason: str, undoes: str | None = None) -> None:
+        self._add(kind, name, nothing)
+
+    def _add(self, kind: str, name: str, next_entry: Callable[[History], Entry]) -> Entry:
+        """Append what `next_entry` makes of the history. Of two at once, none loses what the other adds."""
         path = self._path(kind, name)
         if _KEY.fullmatch(name):
             raise StorageError(f"alias '{name}' looks like a key; take a word")
-        entry: Entry = {"key": key, "created": datetime.now(UTC).isoformat(), "reason": reason}
-        if undoes is not None:
-            entry["undoes"] = undoes
-        content = {"history": [*self._entries(path), entry]}
-        put_bytes(path, (json.dumps(content, indent=2) + "\n").encode())
+        if self._mirror is None:
+            with Lock(self.root / "locks" / "aliases.lock"):
+                entries, _ = self._entries(path)
+                entry = next_entry(entries)
+                put_bytes(path, _content([*entries, entry]))
+                return entry
+        at = self._mirror.name(path)
+        while True:
+            entries, etag = self._entries(path)
+            entry = next_entry(entries)
+            content = _content([*entries, entry])
+            try:
+                if etag:
+                    self._mirror.bucket.put_over(at, content, etag)
+                else:
+                    self._mirror.bucket.put_new(at, content)
+                return entry
+            except Outrun:
+                continue  # another was faster: its entry comes before ours
 
     def _path(self, kind: str, name: str) -> Path:
         if kind not in KINDS:
@@ -145,16 +164,40 @@ class Aliases:
             )
         return self.root / "aliases" / kind / f"{name}.json"
 
-    @staticmethod
-    def _entries(path: Path) -> History:
+    def _paths(self) -> Iterable[Path]:
+        """Every alias, sorted; of a mirror, where its file would be."""
+        if self._mirror is None:
+            folders = folders_in(self.root / "aliases")
+            return [path for folder in folders for path in sorted(folder.glob("[!.]*.json"))]
+        paths = [self.root / entry.name for entry in self._mirror.entries(self.root / "aliases")]
+        return [path for path in paths if path.suffix == ".json"]
+
+    def _entries(self, path: Path) -> tuple[History, str]:
+        """The history, oldest first, and in a bucket the etag of its object, empty where there is none."""
+        content, etag = self._read(path)
+        if content is None:
+            return [], etag
         try:
-            return list(json.loads(path.read_bytes())["history"])
-        except FileNotFoundError:
-            return []
+            return list(json.loads(content)["history"]), etag
         except (ValueError, KeyError, TypeError) as error:
+            where, what = (path, "file") if self._mirror is None else (self._mirror.shown(path), "object")
             raise DamagedArtifact(
-                f"{path}: not an alias ({error}). Delete the file and set the alias anew"
+                f"{where}: not an alias ({error}). Delete the {what} and set the alias anew"
             ) from error
+
+    def _read(self, path: Path) -> tuple[bytes | None, str]:
+        if self._mirror is None:
+            return (path.read_bytes() if path.exists() else None), ""
+        found = self._mirror.bucket.get(self._mirror.name(path))
+        return (None, "") if found is None else (found.content, found.etag)
+
+
+def _entry(key: str | None, reason: str) -> Entry:
+    return {"key": key, "created": datetime.now(UTC).isoformat(), "reason": reason}
+
+
+def _content(entries: History) -> bytes:
+    return (json.dumps({"history": entries}, indent=2) + "\n").encode()
 
 
 def _meanings(entries: History) -> list[str]:

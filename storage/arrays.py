@@ -28,6 +28,7 @@ from storage.check import check_sizes
 from storage.errors import DamagedArtifact, StorageError
 from storage.files import put_bytes, put_link, sha256_file
 from storage.manifest import NAME, FileRecord, how_to_mend
+from storage.mirror import mirror_of
 from storage.shards import DamagedSample, ShardReader, Window
 
 SHARD = 16
@@ -99,16 +100,17 @@ def write_shard(path: Path, shard: int, arrays: Mapping[str, np.ndarray[Any, Any
         raise StorageError(
             f"{path}: a shard has {', '.join(sorted(expected))}; got {', '.join(sorted(arrays))}"
         )
-    records = []
+    records, marker = [], []
     for name, metadata in sorted(expected.items()):
         file = _shard_file(path, name, shard, len(metadata["shape"]))
         content = _encode(path, name, metadata, shard, arrays[name])
-        put_bytes(file, content)
+        etag = put_bytes(file, content)
         relative = file.relative_to(path.parent).as_posix()
         records.append(
             FileRecord(path=relative, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
         )
-    put_bytes(_marker(path, shard), json.dumps([record.model_dump() for record in records]).encode())
+        marker.append(_marked(records[-1], etag))
+    put_bytes(_marker(path, shard), json.dumps(marker).encode())
     return records
 
 
@@ -136,9 +138,10 @@ def take_shard(path: Path, earlier: Path, shard: int, records: Mapping[str, File
         known = records.get(source.relative_to(earlier.parent).as_posix())
         if known is None:
             return False
-        put_link(source, target)
-        taken.append(known.model_copy(update={"path": target.relative_to(path.parent).as_posix()}))
-    put_bytes(_marker(path, shard), json.dumps([record.model_dump() for record in taken]).encode())
+        etag = put_link(source, target)
+        record = known.model_copy(update={"path": target.relative_to(path.parent).as_posix()})
+        taken.append(_marked(record, etag))
+    put_bytes(_marker(path, shard), json.dumps(taken).encode())
     return True
 
 
@@ -150,14 +153,22 @@ def _form(metadata: Mapping[str, Any], shard: int) -> tuple[Any, ...]:
 
 
 def shard_done(path: Path, shard: int, *, deep: bool = False) -> bool:
-    """Whether the shard's marker is there and every file it lists has its size; `deep`: and its digest."""
+    """Whether the shard's marker is there and every file it lists has its size; `deep`: and its digest.
+
+    In a mirror, files that another machine made may be in the bucket alone: whoever opened the writer has
+    compared them with the marker.
+    """
     try:
         records = [
             FileRecord.model_validate(record) for record in json.loads(_marker(path, shard).read_bytes())
         ]
+        in_bucket = mirror_of(path) is not None
         return all(
-            (path.parent / record.path).stat().st_size == record.bytes
-            and (not deep or sha256_file(path.parent / record.path) == record.sha256)
+            (in_bucket and not (path.parent / record.path).exists())
+            or (
+                (path.parent / record.path).stat().st_size == record.bytes
+                and (not deep or sha256_file(path.parent / record.path) == record.sha256)
+            )
             for record in records
         )
     except (OSError, ValueError):
@@ -228,7 +239,9 @@ class SplitArray:
             rows = range(max(start - shard * SHARD, 0), min(stop - shard * SHARD, SHARD))
             file = _shard_file(self._path, self._name, shard, self.ndim)
             try:
-                parts.append(self._reader.read(file, rows, window))
+                parts.append(self._rows(file, rows, window))
+            except StorageError:
+                raise
             except (ValueError, OSError) as error:
                 raise DamagedArtifact(self._damage(file, shard, rows, error)) from error
         return parts[1] if len(parts) == 2 else np.concatenate(parts)
@@ -246,6 +259,16 @@ class SplitArray:
             f"{self._name} cannot be read: {why} (row {damaged} of shard {shard}, {file}). "
             f"{how_to_mend(folder)}"
         )
+
+    def _rows(self, file: Path, rows: range, window: Window | None) -> np.ndarray[Any, Any]:
+        """Of one shard, which in a mirror is fetched when it is read for the first time."""
+        try:
+            return self._reader.read(file, rows, window)
+        except FileNotFoundError:
+            mirror = mirror_of(file)
+            if mirror is None or not mirror.fetch_shard(file):
+                raise
+        return self._reader.read(file, rows, window)
 
 
 class SplitArrays(Mapping[str, SplitArray]):
@@ -282,6 +305,11 @@ def open_split(path: Path) -> SplitArrays:
             f"{path}: not the arrays of a split ({error}). {how_to_mend(path.parent)}"
         ) from error
     return SplitArrays(path, arrays, attributes)
+
+
+def _marked(record: FileRecord, etag: str | None) -> dict[str, Any]:
+    """A file as a marker tells it: by the etag of its object a mirror knows it again, without fetching it."""
+    return record.model_dump() | ({} if etag is None else {"etag": etag})
 
 
 def _marker(path: Path, shard: int) -> Path:

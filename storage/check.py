@@ -12,6 +12,7 @@ from pathlib import Path
 from storage.errors import DamagedArtifact
 from storage.files import files_under, sha256_file
 from storage.manifest import NAME, FileRecord, how_to_mend, read_manifest
+from storage.mirror import mirror_of
 from storage.refs import ArtifactRef
 from storage.shard_index import ARRAY, index_problem, shard_of
 
@@ -76,7 +77,16 @@ def problems_of(ref: ArtifactRef, folder: Path, *, quick: bool = False) -> Itera
 
 
 def check_sizes(folder: Path, under: str = "") -> None:
-    """Raise DamagedArtifact naming a file that begins with `under` and is missing or of another size."""
+    """Raise DamagedArtifact naming a file that begins with `under` and is missing or of another size.
+
+    In a mirror: an object, for files are fetched when they are read.
+    """
+    mirror = mirror_of(folder)
+    if mirror is not None:
+        from storage.bucket_check import check_sizes_in_bucket
+
+        check_sizes_in_bucket(mirror, read_manifest(folder / NAME).ref, under)
+        return
     for record in read_manifest(folder / NAME).files:
         if record.path.startswith(under) and (what := _size_problem(folder, record)):
             raise DamagedArtifact(f"{folder / record.path}: {what}. {how_to_mend(folder)}")

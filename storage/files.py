@@ -13,6 +13,10 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from storage.mirror import Mirror
 
 from storage.space import telling_when_full
 
@@ -21,12 +25,26 @@ _GONE = ".gone"
 _making_folders = threading.Lock()
 
 
-def put_bytes(path: Path, content: bytes) -> None:
+def put_bytes(path: Path, content: bytes) -> str | None:
     """Make `path` hold `content`; a crash at any moment leaves the old file or the new one, never a part.
+
+    What is put into a staging folder of a mirror is put into the bucket too, and there first: so the bucket
+    has whatever the mirror has.
+
+    Returns:
+        The etag of the object that holds it too; None on a disk.
 
     Raises:
         DiskFull: there is no room; nothing of `content` is left.
     """
+    mirror = _mirror_of(path)
+    etag = None if mirror is None else mirror.share(path, content)
+    put_local(path, content)
+    return etag
+
+
+def put_local(path: Path, content: bytes) -> None:
+    """As `put_bytes`, on this disk alone."""
     with telling_when_full(path):
         _put(path, content)
 
@@ -46,6 +64,15 @@ def _put(path: Path, content: bytes) -> None:
     fsync_dir(path.parent)
 
 
+def _mirror_of(path: Path) -> Mirror | None:
+    """The mirror that a file of a staging folder lies in."""
+    if "staging" not in path.parts:
+        return None
+    from storage.mirror import mirror_of  # here: it puts files itself
+
+    return mirror_of(path)
+
+
 def make_folder(path: Path) -> None:
     """Make a folder, and those above it that are missing; all their names are on the disk afterwards.
 
@@ -60,9 +87,12 @@ def make_folder(path: Path) -> None:
 
 
 def sync(files: Iterable[Path], root: Path) -> None:
-    """Bring files that `put_bytes` did not put to the disk, with the names of the folders up to `root`."""
+    """Bring files that `put_bytes` did not put to the disk, with the names of the folders up to `root`; and
+    those of a mirror into the bucket."""
     folders: dict[Path, None] = {}
     for path in files:
+        if (mirror := _mirror_of(path)) is not None:
+            mirror.share(path, path.read_bytes())
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -80,8 +110,22 @@ def sync_folders(root: Path) -> None:
     fsync_dir(root.parent)
 
 
-def put_link(source: Path, path: Path) -> None:
-    """Make `path` hold what `source` holds, which must never change: another name of it, or else a copy."""
+def put_link(source: Path, path: Path) -> str | None:
+    """Make `path` hold what `source` holds, which must never change: another name of it, or else a copy.
+
+    In a mirror, the bucket copies what it has, and `source` need not have been fetched.
+
+    Returns:
+        The etag of the object; None on a disk.
+    """
+    mirror = _mirror_of(path)
+    etag = None if mirror is None else mirror.share_copy(source, path)
+    if mirror is None or source.exists():
+        _link_local(source, path)
+    return etag
+
+
+def _link_local(source: Path, path: Path) -> None:
     make_folder(path.parent)
     partial = path.parent / f".{path.name}.{uuid.uuid4().hex[:12]}.part"
     try:
@@ -90,7 +134,7 @@ def put_link(source: Path, path: Path) -> None:
     except OSError:
         # another disk, or one that has no links
         partial.unlink(missing_ok=True)
-        put_bytes(path, source.read_bytes())
+        put_local(path, source.read_bytes())
         return
     # two names of one file: replacing one by the other is nothing to do, and leaves both
     partial.unlink(missing_ok=True)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage.aliases import Aliases
 from storage.errors import StorageError
-from storage.files import bytes_under, discarded_name, files_under, folders_in, is_partial, remove
-from storage.locks import Lock, describe, is_held, owner
+from storage.files import discarded_name, files_under, is_partial, remove
 from storage.manifest import Manifest
 from storage.refs import KINDS, ArtifactRef
 
@@ -46,30 +45,28 @@ class GcPlan:
 
 def plan(store: Store, keep_last: int = 0, before: datetime | None = None) -> GcPlan:
     """See `Store.gc_plan`."""
-    keep = kept(store, keep_last, before)
+    keep, held = kept(store, keep_last, before), store.held()
     items = [
         GcItem(
-            store.path(ref),
-            bytes_under(store.path(ref)),
+            store.folder(ref),
+            store.bytes_under(store.folder(ref)),
             ref,
             "no alias and no report reaches it",
             committed=True,
         )
         for ref in store.refs()
-        if ref not in keep and not is_held(store.lock_path(ref))
+        if ref not in keep and ref not in held
     ]
-    left = [item for item in _leftovers(store) if before is None or _changed(item.path) < before]
+    left = [item for item in _leftovers(store, held) if before is None or store.changed(item.path) < before]
     return GcPlan(items + left, keep_last, before)
 
 
 def collect(store: Store, plan: GcPlan) -> list[GcItem]:
     """See `Store.gc`."""
-    for path in sorted((store.root / "locks").glob("*-*.lock")):
-        if is_held(path):
-            raise StorageError(
-                f"{path.stem.replace('-', '/')} is being made by {describe(owner(path))} "
-                "and may need what would be deleted; try again when it is done"
-            )
+    for ref, who in store.held().items():
+        raise StorageError(
+            f"{ref} is being made by {who} and may need what would be deleted; try again when it is done"
+        )
     # seen anew: since the plan was made an artifact may have got a name
     keep = kept(store, plan.keep_last, plan.before)
     deleted = []
@@ -79,13 +76,13 @@ def collect(store: Store, plan: GcPlan) -> list[GcItem]:
         elif item.ref in keep and item.committed:
             continue
         else:
-            with Lock(store.lock_path(item.ref), str(item.ref)):
-                if item.path == store.path(item.ref) and store.exists(item.ref) != item.committed:
+            with store.lock(item.ref):
+                if item.path == store.folder(item.ref) and store.exists(item.ref) != item.committed:
                     continue
                 if item.committed:
                     store.delete_unlocked(item.ref)
                 else:
-                    remove(item.path)
+                    store.delete(item.path)
         deleted.append(item)
     return deleted
 
@@ -120,12 +117,6 @@ def _made(manifest: Manifest) -> datetime:
     return datetime.fromisoformat(manifest.created)
 
 
-def _changed(path: Path) -> datetime:
-    """When the last of what is in a folder was written."""
-    times = [each.stat().st_mtime for each in (path, *files_under(path))]
-    return datetime.fromtimestamp(max(times), UTC)
-
-
 def reached_by(store: Store, ref: ArtifactRef) -> list[str]:
     """See `Store.reached_by`."""
     aliases = {
@@ -136,22 +127,22 @@ def reached_by(store: Store, ref: ArtifactRef) -> list[str]:
     return [name for name, root in roots.items() if ref in store.lineage(root)]
 
 
-def _leftovers(store: Store) -> Iterator[GcItem]:
+def _leftovers(store: Store, held: Mapping[ArtifactRef, str]) -> Iterator[GcItem]:
     for area, why in (
         ("staging", "half made, and nobody is at it"),
         ("artifacts", "its commit was cut short"),
     ):
         for kind in KINDS:
-            for folder in folders_in(store.root / area / kind):
+            for folder in store.folders_in(store.root / area / kind):
                 deleted = discarded_name(folder)
                 try:
                     ref = ArtifactRef.model_validate({"kind": kind, "key": deleted or folder.name})
                 except ValueError:
                     continue
                 committed = area == "artifacts" and not deleted and store.exists(ref)
-                if not committed and not is_held(store.lock_path(ref)):
+                if not committed and ref not in held and store.has(folder):
                     told = "its deletion was cut short" if deleted else why
-                    yield GcItem(folder, bytes_under(folder), ref, told)
+                    yield GcItem(folder, store.bytes_under(folder), ref, told)
     for path in files_under(store.root / "aliases"):
         if is_partial(path):
             yield GcItem(path, path.stat().st_size, None, "left by a process that was killed")

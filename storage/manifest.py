@@ -96,7 +96,14 @@ def read_manifest(path: Path) -> Manifest:
 
 def how_to_mend(folder: Path) -> str:
     """What to do about a damaged artifact, or one that is being made."""
+    from storage.mirror import mirror_of  # here: it reads manifests itself
+
     *_, area, kind, key = ("", "", *folder.parts)
+    if area == "artifacts" and mirror_of(folder) is not None:
+        return (
+            f"The folder {folder} is a copy of what is in the bucket: delete it, and it is fetched again; "
+            "`segspade artifacts verify` tells whether the bucket has it whole"
+        )
     if area == "artifacts":
         return f"`segspade artifacts remove {kind}/{key} --force` deletes it, and the next run makes it again"
     return f"Delete the folder {folder}, and the next run makes it again"

@@ -61,4 +61,4 @@ def _nothing(store: Store, text: str, name: str, kinds: Sequence[str]) -> str:
     known |= {ref.key: str(ref) for kind in kinds for ref in store.refs(kind)}
     near = [known[match] for match in get_close_matches(name, known, n=3)]
     hint = f"; did you mean {' or '.join(near)}" if near else ""
-    return f"'{text}' is not in {store.root}{hint}"
+    return f"'{text}' is not in {store.where}{hint}"

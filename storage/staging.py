@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from storage.errors import StorageError
 from storage.files import (
@@ -24,6 +24,9 @@ from storage.locks import Lock
 from storage.manifest import NAME, FileRecord, Manifest, git_commit, package_versions
 from storage.refs import ArtifactRef
 
+if TYPE_CHECKING:
+    from storage.leases import Lease
+
 # of use only until the artifact is committed: markers of parts that are done, and checkpoints of training
 DISCARDED = ("done", "checkpoints")
 
@@ -31,7 +34,7 @@ DISCARDED = ("done", "checkpoints")
 class Staging:
     """A folder to put files into, held by one writer. `path` is the folder, `ref` what it becomes."""
 
-    def __init__(self, ref: ArtifactRef, path: Path, target: Path, lock: Lock) -> None:
+    def __init__(self, ref: ArtifactRef, path: Path, target: Path, lock: Lock | Lease) -> None:
         self.ref = ref
         self.path = path
         self._target = target
@@ -83,6 +86,10 @@ class Staging:
             seconds=round(seconds, 3),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
+        return self._publish(manifest)
+
+    def _publish(self, manifest: Manifest) -> Manifest:
+        """Give every file its final name; then put the manifest. Returns that of what is there now."""
         make_folder(self._target)
         for entry in sorted(self.path.iterdir()):
             if entry.name not in DISCARDED:

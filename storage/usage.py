@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage.files import files_under, folders_in
+from storage.files import files_under
 from storage.refs import KINDS
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def usage(store: Store, kind: str | None = None) -> Usage:
         kind: only these; None: all, and what is being made.
     """
     held = {
-        (group, label): dict(_files(folder))
+        (group, label): dict(_files(store, folder))
         for group, label, folder in _folders(store)
         if kind in (None, group)
     }
@@ -75,14 +75,17 @@ def usage(store: Store, kind: str | None = None) -> Usage:
 
 def _folders(store: Store) -> Iterator[tuple[str, str, Path]]:
     for kind in KINDS:
-        for folder in folders_in(store.root / "artifacts" / kind):
+        for folder in store.folders_in(store.root / "artifacts" / kind):
             yield kind, folder.name, folder
     for kind in KINDS:
-        for folder in folders_in(store.root / "staging" / kind):
+        for folder in store.folders_in(store.root / "staging" / kind):
             yield "staging", f"{kind}/{folder.name}", folder
 
 
-def _files(folder: Path) -> Iterator[tuple[_Inode, int]]:
+def _files(store: Store, folder: Path) -> Iterator[tuple[_Inode, int]]:
+    if store.mirror is not None:  # a bucket has no links
+        yield from (((-1, hash(entry.name)), entry.bytes) for entry in store.mirror.entries(folder))
+        return
     for path in files_under(folder):
         try:
             found = path.stat()

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, computed_field, mode
 from segspade_core.config import RuntimeConfig
 from storage.arrays import shard_done, shards
 from storage.keys import artifact_key
+from storage.places import Workspace, shown
 from storage.refs import ArtifactRef
 from storage.store import Store
 
@@ -27,7 +28,7 @@ class Plan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     # absolute: the cache and the workers of a cluster know it by one name, wherever they were started
-    workspace: Annotated[Path, AfterValidator(Path.absolute)]
+    workspace: Annotated[Workspace, AfterValidator(Path.absolute)]
     stage: str
     kind: str
     revision: int
@@ -70,7 +71,7 @@ class StoredArtifact(BaseModel):
     @model_validator(mode="after")
     def _committed(self) -> StoredArtifact:
         if not Store(self.workspace).exists(self.ref):
-            raise ValueError(f"{self.ref} is not in {self.workspace}")
+            raise ValueError(f"{self.ref} is not in {shown(self.workspace)}")
         return self
 
 
@@ -122,9 +123,10 @@ class StoredPart(BaseModel):
 def part_is_made(plan: Plan, part: Part) -> bool:
     """Whether the part is written whole: as a shard of arrays, or as files with a marker."""
     return (
-        plan.store.exists(plan.ref)
-        or marker(plan, part).exists()
+        # a bucket is asked last
+        marker(plan, part).exists()
         or shard_done(plan.staging / part.array, part.shard)
+        or plan.store.exists(plan.ref)
     )
 
 

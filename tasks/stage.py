@@ -22,6 +22,7 @@ from prefect.states import Completed
 
 from storage.errors import DiskFull
 from storage.files import files_under, put_bytes
+from storage.places import shown
 from storage.refs import ArtifactRef
 from storage.space import FULL
 from storage.store import Staging
@@ -38,7 +39,7 @@ class StageCache(CachePolicy):
         self, task_ctx: Any, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
     ) -> str:
         plan = inputs["plan"]
-        place = hashlib.sha256(str(plan.workspace).encode()).hexdigest()[:8]
+        place = hashlib.sha256(shown(plan.workspace).encode()).hexdigest()[:8]
         unit = inputs["part"].name if "part" in inputs else ""
         return "-".join(part for part in (place, plan.stage, plan.key, task_ctx.task.name, unit) if part)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect import task
+from prefect.cache_policies import NO_CACHE
 
 from segspade_core.config import GeneratorConfig, RuntimeConfig, SegmenterConfig
 from storage.files import sha256_file
@@ -101,7 +102,8 @@ def _vgg19_or_none() -> str:
     return "none"
 
 
-@task(name="train", task_run_name="{plan.stage} {plan.key}")
+# its `work` holds a lock, of which Prefect can make no key
+@task(name="train", task_run_name="{plan.stage} {plan.key}", cache_policy=NO_CACHE)
 def train(plan: Plan, work: Work) -> dict[str, Any]:
     """Run the training of `plan` in a child process, from its last checkpoint to its end.
 

@@ -1,12 +1,15 @@
-"""What all tests share: Prefect set up for tests, and its harness, started once a session when one asks."""
+"""What all tests share: Prefect set up for tests; its harness and an S3 server, started when one asks."""
 
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from buckets import environment, s3_server
 
 # read when Prefect is imported, so they are here before any test module is
 os.environ.update(
@@ -17,7 +20,7 @@ os.environ.update(
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="120",
 )
 # a server or a workspace of whoever runs the tests is none of theirs
-for name in ("PREFECT_API_URL", "SEGSPADE_WORKSPACE", "SEGSPADE_DEBUG"):
+for name in ("PREFECT_API_URL", "SEGSPADE_WORKSPACE", "SEGSPADE_CACHE", "SEGSPADE_DEBUG"):
     os.environ.pop(name, None)
 
 
@@ -39,6 +42,22 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     }
     with prefect_test_harness(server_startup_timeout=120), temporary_settings(settings):
         yield str(PREFECT_API_URL.value())
+
+
+@pytest.fixture(scope="session")
+def s3_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server of its own process, started once a session; a test takes a prefix of its own."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as address:
+        yield address
+
+
+@pytest.fixture
+def url(s3_address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """The URL of a workspace that nobody else uses; processes that are started find the server."""
+    monkeypatch.setenv("SEGSPADE_CACHE", str(tmp_path / "cache"))
+    for name, value in environment(s3_address).items():
+        monkeypatch.setenv(name, value)
+    return f"s3://tests/{uuid.uuid4().hex[:12]}"
 
 
 @pytest.hookimpl(optionalhook=True)

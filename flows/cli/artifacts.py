@@ -19,6 +19,7 @@ from segspade_core.errors import InputError
 from storage.aliases import Aliases
 from storage.errors import DamagedArtifact
 from storage.manifest import Manifest
+from storage.places import shown
 from storage.refs import KINDS, ArtifactRef
 from storage.store import Store
 
@@ -45,7 +46,9 @@ def list_artifacts(
             _tell_damaged(damaged)
             return
         if not manifests and not damaged:
-            Console(stderr=True).print(f"{workspace} holds no artifacts yet; `segspade demo` makes some")
+            Console(stderr=True).print(
+                f"{shown(workspace)} holds no artifacts yet; `segspade demo` makes some"
+            )
         # as tight as 80 columns need it: half a key is of no use
         table = Table("kind", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
         table.add_column("key", no_wrap=True)
@@ -75,7 +78,7 @@ def show(name: Name, workspace: WorkspaceOption = WORKSPACE, json: JsonOption = 
             print_json(manifest.model_dump(mode="json"))
             return
         console = Console()
-        console.print(f"[bold]{ref}[/bold]  {store.path(ref)}", highlight=False, soft_wrap=True)
+        console.print(f"[bold]{ref}[/bold]  {store.shown(ref)}", highlight=False, soft_wrap=True)
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
         for field in ("stage", "revision", "created", "seconds", "device", "git_commit"):
             table.add_row(field, escape(str(getattr(manifest, field))))

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from flows.cli.errors import reporting_errors
 from flows.cli.options import WORKSPACE, JsonOption, WorkspaceOption
+from storage.places import shown
 
 PACKAGES = (
     "torch",
@@ -124,6 +125,8 @@ def _workspace(workspace: Path) -> list[Check]:
         return [("workspace", "missing", f"{place} cannot be written", "give another with --workspace")]
     free = shutil.disk_usage(exists).free / 1e9
     found = f"{place}, {free:.0f} GB free" + ("" if place.exists() else " (made by the first run)")
+    if shown(place) != str(place):
+        found = f"{shown(place)}, what is used of it in {found}"
     state, remedy = ("ok", "") if free > 5 else ("note", "`segspade artifacts gc` shows what can go")
     return [("workspace", state, found, remedy)]
 

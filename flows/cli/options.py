@@ -14,6 +14,9 @@ from flows.cli.validation import OPTIONS, validation_message
 from segspade_core.config import RunConfig, Split
 from segspade_core.config.yaml_file import MAX_BYTES, read_mapping, read_value
 from segspade_core.errors import InputError, printable
+from storage.errors import StorageError
+from storage.mirror import REMOTE
+from storage.places import workspace_path
 
 WORKSPACE = Path("workspace")
 
@@ -22,7 +25,10 @@ def _named(path: str | Path) -> Path:
     # an empty name, as of a shell's variable that is not set, would be the folder one happens to be in
     if not str(path).strip():
         raise typer.BadParameter("an empty name; leave the option out for the folder 'workspace'")
-    return Path(path)
+    try:
+        return workspace_path(path)
+    except StorageError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 WorkspaceOption = Annotated[
@@ -31,7 +37,7 @@ WorkspaceOption = Annotated[
         "--workspace",
         "-w",
         envvar="SEGSPADE_WORKSPACE",
-        help="folder of artifacts and runs",
+        help="folder of artifacts and runs, or a URL such as s3://bucket/prefix",
         parser=_named,
         metavar="PATH",
     ),
@@ -115,7 +121,7 @@ def existing_workspace(workspace: Path) -> Path:
 def _may_be_workspace(folder: Path) -> bool:
     """Whether it holds what a workspace holds, or nothing at all."""
     found = {path.name for path in folder.iterdir()}
-    return not found or not found.isdisjoint({"artifacts", "staging", "aliases", ".prefect"})
+    return not found or not found.isdisjoint({"artifacts", "staging", "aliases", ".prefect", REMOTE})
 
 
 def workspace_for_writing(workspace: Path) -> Path:

@@ -11,6 +11,7 @@ from rich.console import Console
 from flows.cli.options import workspace_for_writing
 from segspade_core.config import RunConfig
 from storage.aliases import Aliases
+from storage.store import Store
 from tasks.inputs import check_files
 
 
@@ -39,5 +40,5 @@ def retrain_here(config: RunConfig, workspace: Path, verbose: bool, as_json: boo
     console.print(f"[bold]{state.name}[/bold]  {state.message}")
     for kind, key in in_use.items():
         console.print(f"{kind}/{config.retrain.alias}  {key}")
-    console.print(f"Report  {workspace / 'artifacts' / str(report) / 'report.html'}")
+    console.print(f"Report  {Store(workspace).path(report) / 'report.html'}")
     console.print(f"Runs    {server.ui}")

@@ -21,6 +21,7 @@ from flows.cli.options import (
     workspace_for_writing,
 )
 from segspade_core.errors import InputError
+from storage.places import shown
 from tasks.inputs import check_files
 
 WEEKLY = "0 3 * * 1"
@@ -94,4 +95,4 @@ def worker(
 
 
 def _option(workspace: Path) -> str:
-    return "" if workspace == WORKSPACE else f" --workspace {workspace}"
+    return "" if workspace == WORKSPACE else f" --workspace {shown(workspace)}"

@@ -19,6 +19,7 @@ from segspade_core.errors import InputError
 from segspade_core.figures.painting import painting_table
 from segspade_core.metrics.painting_names import NONE
 from storage.manifest import Manifest
+from storage.places import shown
 from storage.refs import ArtifactRef
 from storage.store import Store
 
@@ -174,7 +175,7 @@ def _program() -> str:
 
 
 def _option(workspace: Path) -> str:
-    return "" if workspace.absolute() == Path("workspace").absolute() else f" --workspace {workspace}"
+    return "" if workspace.absolute() == Path("workspace").absolute() else f" --workspace {shown(workspace)}"
 
 
 def _percent(value: float | None) -> str:

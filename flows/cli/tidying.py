@@ -16,6 +16,7 @@ from flows.cli.artifacts import human_bytes
 from flows.cli.errors import reporting_errors
 from flows.cli.options import WORKSPACE, JsonOption, WorkspaceOption, existing_workspace, print_json
 from segspade_core.errors import InputError
+from storage.places import shown
 
 if TYPE_CHECKING:
     from flows.tidying import Leftovers
@@ -56,7 +57,7 @@ def tidy(
         if leftovers.histories or leftovers.results:
             Console().print(_table(leftovers, yes))
         if shared:
-            console.print(f"of the runs on this server, those in {place} alone", soft_wrap=True)
+            console.print(f"of the runs on this server, those in {shown(place)} alone", soft_wrap=True)
         runs, files = _count(leftovers.runs, "run"), _count(len(leftovers.results), "result file")
         end = "; --yes deletes them" if not yes and (leftovers.runs or leftovers.results) else ""
         console.print(f"{runs}, {files}, {human_bytes(leftovers.bytes)}{end}", soft_wrap=True)

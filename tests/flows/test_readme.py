@@ -188,6 +188,28 @@ def test_retraining_and_what_undoes_it(typed: CliRunner, tmp_path: Path, tiny_fi
     assert aliases.history("segmenter", "production")[-1]["reason"] == "worse at night"
 
 
+def test_a_workspace_in_a_bucket(
+    typed: CliRunner,
+    tiny_file: Path,
+    url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Fault: the command line takes a URL for the name of a folder, or a person is shown the cache."""
+    caplog.set_level("ERROR")
+    run_words, list_words = commands("A workspace in a bucket")
+    named = {"s3://bucket/team": url, "configs/tiny.yaml": str(tiny_file)}
+    printed = run(typed, [named.get(word, word) for word in run_words]).output
+    assert f"--workspace {url}" in printed
+    assert not caplog.records
+    assert "label_maps" in run(typed, [named.get(word, word) for word in list_words]).stdout
+    monkeypatch.setenv("SEGSPADE_WORKSPACE", url)
+    aliases = run(typed, ["alias", "list"]).stdout
+    assert "segmenter/tiny" in aliases
+    assert f"{url}/artifacts/report/" in run(typed, ["artifacts", "show", "report/tiny"]).stdout
+    assert not Path("s3:").exists()
+
+
 @pytest.mark.slow
 def test_a_cluster(typed: CliRunner, tmp_path: Path, tiny_file: Path) -> None:
     from distributed import LocalCluster

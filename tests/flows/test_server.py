@@ -187,7 +187,7 @@ def test_a_server_whose_parent_has_not_noticed_its_end_has_ended(
         record(tmp_path, psutil.Process(child.pid))
         began = time.monotonic()
         assert stop_server(tmp_path)  # ours, and not waited for
-        assert time.monotonic() - began < server._END_S
+        assert time.monotonic() - began < server._STOP_S
         assert child.wait(1) == -15
 
 

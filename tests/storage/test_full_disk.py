@@ -78,6 +78,7 @@ def test_full_at_every_call_it_says_so_and_goes_on_when_there_is_room(fast: Path
     print({"calls": at - 1, "messages": len(told)})
 
 
+@pytest.mark.parametrize("backend", ["local"], indirect=True)
 def test_aliases_and_quotas_too(store: Store) -> None:
     """Fault: the one file that is put outside of an artifact."""
     store.root.mkdir()
@@ -91,6 +92,7 @@ def test_aliases_and_quotas_too(store: Store) -> None:
     assert aliases.get("dataset", "mine") == "0" * 16
 
 
+@pytest.mark.parametrize("backend", ["local"], indirect=True)
 def test_other_errors_of_the_disk_stay_what_they_are(store: Store) -> None:
     """Fault: a disk that stumbles is called full, and is not tried again."""
     store.root.mkdir()

@@ -16,6 +16,7 @@ from storage.usage import Use, usage
 Make = Callable[..., ArtifactRef]
 
 
+@pytest.mark.parametrize("backend", ["local"], indirect=True)
 def test_what_is_shared_counts_once_in_sums(store: Store, make: Make) -> None:
     """Faults: hard links counted twice; staging forgotten; the sum of a kind that of its artifacts."""
     one, two = make("dataset", "a"), make("dataset", "bb")
@@ -47,6 +48,7 @@ def test_what_is_shared_counts_once_in_sums(store: Store, make: Make) -> None:
     assert [use.label for use in usage(store, "images").folders] == [images.key]
 
 
+@pytest.mark.parametrize("backend", ["local"], indirect=True)
 def test_it_is_what_du_says(store: Store, make: Make) -> None:
     """Peer: `du` of the system, which knows hard links too."""
     for name in ("a", "bb", "ccc"):
@@ -61,6 +63,7 @@ def test_it_is_what_du_says(store: Store, make: Make) -> None:
     assert usage(store).bytes == int(said.split()[0])
 
 
+@pytest.mark.parametrize("backend", ["local"], indirect=True)
 def test_a_workspace_that_holds_nothing(store: Store) -> None:
     used = usage(store)
     assert (used.folders, used.bytes, used.shared, used.sums) == ([], 0, 0, {})
