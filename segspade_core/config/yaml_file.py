@@ -49,6 +49,10 @@ class _Loader(yaml.SafeLoader):
             kind = str(node.tag).rpartition(":")[2]
             what = f"'{_shortened(node.value)}' cannot be read as {kind}"
             raise InputError(f"line {line}: {what}; quote it if it is a word") from error
+        if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise InputError(
+                f"line {line}: has half a character (\\ud800 to \\udfff); write the character itself"
+            )
         # 1:1:1 counts in sixties and has no limit; what has thousands of digits cannot even be shown
         if isinstance(value, int) and value.bit_length() > _MAX_BITS:
             raise InputError(f"line {line}: a number larger than any setting takes; quote it if it is a word")

@@ -156,6 +156,11 @@ FILES = (
         "line 1: a number larger than any setting takes; quote it if it is a word",
     ),
     _file(
+        "half a character",
+        b'name: "\\ud800"\n',
+        "line 1: has half a character (\\ud800 to \\udfff); write the character itself",
+    ),
+    _file(
         "object of Python's",
         b"name: !!python/object/apply:os.system [ls]\n",
         "not YAML (a tag (!) that no setting has, line 1)",
