@@ -18,6 +18,8 @@ from storage.tables import read_table, write_table
 from tasks.plan import Part, Plan
 from tasks.splits import full_size_array
 
+# how the input of an ingest begins that is no artifact
+OF_FILES = "source/"
 # instead of a row: the sample is new, or its files changed
 NEW = -1
 _LAST = 1 << 62
@@ -42,7 +44,7 @@ def plan_inputs(
         manifest = None
     if manifest is None or (manifest.stage, manifest.revision) != ("ingest", revision):
         return alone
-    if manifest.config != dict(config) or not manifest.inputs["source"].startswith("source/"):
+    if manifest.config != dict(config) or not manifest.inputs["source"].startswith(OF_FILES):
         return alone
     if manifest.inputs["source"] == source:
         return dict(manifest.inputs)  # nothing changed: it is that dataset

@@ -25,7 +25,7 @@ from storage.keys import fingerprint
 from storage.refs import ArtifactRef
 from storage.store import Store
 from storage.tables import read_table, write_table
-from tasks.earlier import NEW, Earlier, earlier_dataset, plan_inputs
+from tasks.earlier import NEW, OF_FILES, Earlier, earlier_dataset, plan_inputs
 from tasks.plan import Part, Plan, StoredPart, part_is_made, parts_of
 from tasks.splits import full_size_array
 from tasks.stage import map_parts, run_logger, stage_task
@@ -63,7 +63,7 @@ def plan_ingest(
         place, inputs = Store(workspace).path(source), {"source": str(source)}
     else:
         place = source.absolute()
-        identity = f"source/{fingerprint(open_source(place).members())}"
+        identity = f"{OF_FILES}{fingerprint(open_source(place).members())}"
         inputs = plan_inputs(workspace, identity, settings, REVISION, earlier)
     return Plan(
         workspace=workspace,
@@ -179,7 +179,9 @@ def _write(plan: Plan, samples: dict[str, list[SampleFiles]]) -> list[Problem]:
     for split, files in samples.items():
         rows = [read_table(_rows_path(plan, part)) for part in parts if part.split == split]
         write_table(plan.staging / f"{split}.samples.parquet", pd.concat(rows, ignore_index=True))
-        write_table(plan.staging / f"{split}.files.parquet", _files_table(_source(plan), files))
+        # the files of an artifact have other times wherever it is made: they are no part of the key
+        if plan.inputs["source"].startswith(OF_FILES):
+            write_table(plan.staging / f"{split}.files.parquet", _files_table(_source(plan), files))
     return []
 
 

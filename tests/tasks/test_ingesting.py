@@ -12,7 +12,7 @@ from handmade import SIZE, maps, photographs
 from PIL import Image
 from pydantic import ValidationError
 
-from segspade_core.config import IngestConfig
+from segspade_core.config import IngestConfig, MinicityConfig
 from segspade_core.config.base import Codec
 from segspade_core.datasets.decode import load_sample
 from segspade_core.errors import SourceError
@@ -21,6 +21,7 @@ from storage.files import files_under
 from storage.refs import ArtifactRef
 from storage.store import Store
 from storage.tables import read_table
+from tasks.drawing import draw, plan_minicity
 from tasks.ingesting import Checked, ingest, plan_ingest
 from tasks.plan import Plan
 from tasks.stage import commit, making
@@ -215,6 +216,19 @@ def test_a_dataset_made_in_another_way_is_not_gone_on_from(
     Store(workspace).remove(before)
     add_frame(source, "aachen_000099_000019", 7)
     assert plan_ingest(workspace, source, CONFIG, earlier=before).inputs.keys() == {"source"}
+
+
+def test_a_drawn_city_gives_the_same_bytes_wherever_it_was_drawn(tmp_path: Path) -> None:
+    """Fault: times of files within a dataset whose key knows nothing of them."""
+    config = MinicityConfig(train=1, val=1, size=(32, 64))
+    made = []
+    for workspace in (tmp_path / "one", tmp_path / "other"):
+        plan = plan_minicity(workspace, config)
+        with making(plan) as work:
+            city = commit.fn(plan, work, **draw(plan)).ref
+        ref = make(plan_ingest(workspace, city, IngestConfig(layout="minicity", size=(32, 64))))
+        made.append((ref, Store(workspace).manifest(ref).files))
+    assert made[0] == made[1]
 
 
 def test_every_codec_keeps_every_pixel(workspace: Path, source: Path) -> None:
