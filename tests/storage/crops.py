@@ -1,6 +1,8 @@
-"""Samples and crops through torch's DataLoader, in an interpreter of its own: a test runner's is not fit to fork.
+"""Samples and crops through torch's DataLoader, in an interpreter of its own.
 
-python crops.py SPLIT fork|spawn
+That of a test runner is not fit to be forked: it has threads and children of other tests.
+
+    python crops.py SPLIT fork|spawn
 """
 
 from __future__ import annotations
