@@ -99,7 +99,7 @@ def compare(workspace: Path, options: argparse.Namespace) -> None:
             lambda: stage_seconds(stages.synthesize, generator, dataset, synthesize),
         ),
     }
-    # on a thread, as the stage does: the main thread's memory is given back to the system after every pass
+    # on a thread, as the stage does: on the main thread the same passes took several times as long
     thread = ThreadPoolExecutor(1)
     print(f"{options.frames} frames of {options.size}, {options.rounds} rounds")
     print(f"{'stage':12} {'passes s':>9} {'stage s':>8} {'ratio':>6}")

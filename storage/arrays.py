@@ -359,8 +359,7 @@ def _lossless(name: str, codec: Codec) -> Any:
         return Crc32cCodec()
     if name != "image":
         return ZstdCodec(level=3, checksum=True)
-    # unpacking lz4 without shuffle takes a third of the time that it takes with it, which saves a sixth of
-    # the bytes (benchmarks/reading.py)
+    # without shuffle lz4 takes more bytes, and is unpacked sooner: to read fast is what it is for
     blosc = {
         "fast": BloscCodec(typesize=1, cname="lz4", clevel=9, shuffle="noshuffle", blocksize=1 << 18),
         "small": BloscCodec(typesize=3, cname="zstd", clevel=5, shuffle="bitshuffle"),

@@ -1,7 +1,6 @@
-"""The usual PNGs by the fastest decoder there is: twice as fast as Pillow, which takes all others.
+"""The usual PNGs by a faster decoder than Pillow, which takes all others.
 
-imagecodecs calls libpng, which refuses what is not whole. Measured on Cityscapes frames by
-benchmarks/ingest.py; its faster sibling spng reads 16-bit maps wrongly.
+imagecodecs calls libpng, which refuses what is not whole; its sibling spng does not read 16-bit maps.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def resize_nearest(ids: npt.NDArray[Map], size: tuple[int, int]) -> npt.NDArray[
         return ids
     steps = [old // new for old, new in zip(ids.shape, size, strict=True)]
     if (steps[0] * size[0], steps[1] * size[1]) == ids.shape:
-        # whole factors: the same pixels, at a seventh of the time
+        # whole factors: the same pixels, without a table of where they lie
         return np.ascontiguousarray(ids[steps[0] // 2 :: steps[0], steps[1] // 2 :: steps[1]])
     rows, columns = (_nearest(old, new) for old, new in zip(ids.shape, size, strict=True))
     return ids[rows[:, None], columns]

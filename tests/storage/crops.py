@@ -1,6 +1,6 @@
 """Samples and crops through torch's DataLoader, in an interpreter of its own.
 
-That of a test runner is not fit to be forked: it has threads and children of other tests.
+A worker forked out of a test runner, with its threads and other tests' children, once ended with status 1.
 
     python crops.py SPLIT fork|spawn
 """
