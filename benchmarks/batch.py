@@ -12,10 +12,6 @@ ends with it.
 from __future__ import annotations
 
 import argparse
-import os
-import signal
-import sys
-import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,8 +20,8 @@ from statistics import median
 from typing import Any
 
 from artifacts_for_benchmarks import drawn_dataset, untrained_generator, untrained_segmenter
+from server_for_benchmarks import own_server
 
-from flows.server import serving, stop_server
 from segspade_core.config import RuntimeConfig, SegmentConfig, SynthesizeConfig
 from storage.arrays import open_split
 from storage.refs import ArtifactRef
@@ -127,16 +123,8 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=8, help="of the generator; 64 as published")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is ended then too
-    for name in [name for name in os.environ if name.startswith("PREFECT_")]:
-        del os.environ[name]
-    with tempfile.TemporaryDirectory(prefix="batch-") as folder:
-        workspace = Path(folder)
-        try:
-            with serving(workspace, lambda _: None):
-                compare(workspace, options)
-        finally:
-            stop_server(workspace)
+    with own_server("batch") as (workspace, _):
+        compare(workspace, options)
 
 
 if __name__ == "__main__":

@@ -22,9 +22,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -34,8 +32,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from artifacts_for_benchmarks import drawn_dataset, untrained_segmenter
+from server_for_benchmarks import own_server
 
-from flows.server import serving, stop_server
 from segspade_core.config import RuntimeConfig, SegmentConfig
 from storage.arrays import SHARD, open_split
 from storage.refs import ArtifactRef
@@ -161,20 +159,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--empty", type=int, default=16, help="shard tasks with nothing to do, a turn")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all is ended then too
-    # neither somebody's server nor somebody's settings; read when Prefect is imported, which is later
-    for name in [name for name in os.environ if name.startswith("PREFECT_")]:
-        del os.environ[name]
-    with tempfile.TemporaryDirectory(prefix="dask-split-") as folder:
-        workspace = Path(folder)
-        try:
-            with serving(workspace, lambda _: None):
-                from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    with own_server("dask-split") as (workspace, _):
+        from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-                with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-                    compare(workspace, options)
-        finally:
-            stop_server(workspace)
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+            compare(workspace, options)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@ Sources of 100 to 3,000 frames of Minicity are ingested, read in random order, s
 and verified, each number in a process of its own with a Prefect server of its own. Frames of 64 streets come
 again and again under other names: the work does not depend on what they show.
 
-    python benchmarks/growth.py [--frames 100 300 1000 3000] [--size 128x256] [--svg docs/growth.svg]
+    python benchmarks/growth.py [--frames 100 300 1000 3000] [--size 128x256] [--rounds 3] [--svg growth.svg]
 
-Prints seconds and peak memory of each, and the seconds of each further frame beside those of the first.
+Counts take turns. Prints the median seconds and peak memory of each, and the time of each further frame.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -22,13 +21,14 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
 import psutil
 from artifacts_for_benchmarks import untrained_segmenter
+from server_for_benchmarks import own_server
 
-from flows.server import serving, stop_server
 from segspade_core.config import IngestConfig, MinicityConfig, RuntimeConfig, SegmentConfig
 from storage.arrays import open_split
 from storage.store import Store
@@ -37,6 +37,7 @@ STREETS = 64
 STAGES = ("ingest", "read", "segment", "verify")
 RUNTIME = RuntimeConfig(device="cpu")
 MIB = 2**20
+Found = dict[str, tuple[float, float]]  # stage → seconds, and MiB at the peak
 
 
 def draw_streets(folder: Path, size: tuple[int, int]) -> None:
@@ -68,22 +69,25 @@ class Peak:
     """The most memory that this process has held since `reset`, looked at twenty times a second."""
 
     def __init__(self) -> None:
-        self.mib = 0.0
+        self._process = psutil.Process()
+        self.mib = self._now()
         threading.Thread(target=self._look, daemon=True).start()
 
     def reset(self) -> None:
-        self.mib = 0.0
+        self.mib = self._now()
+
+    def _now(self) -> float:
+        return float(self._process.memory_info().rss / MIB)
 
     def _look(self) -> None:
-        process = psutil.Process()
         while True:
-            self.mib = max(self.mib, process.memory_info().rss / MIB)
+            self.mib = max(self.mib, self._now())
             time.sleep(0.05)
 
 
-def measure(streets: Path, frames: int, size: tuple[int, int]) -> dict[str, tuple[float, float]]:
-    """Stage → seconds, and MiB at the peak."""
-    found: dict[str, tuple[float, float]] = {}
+def measure(streets: Path, frames: int, size: tuple[int, int]) -> Found:
+    """One round of one count."""
+    found: Found = {}
     peak = Peak()
 
     def timed(name: str, run: Callable[[], Any]) -> Any:
@@ -93,54 +97,52 @@ def measure(streets: Path, frames: int, size: tuple[int, int]) -> dict[str, tupl
         found[name] = time.perf_counter() - began, peak.mib
         return result
 
-    with tempfile.TemporaryDirectory(prefix="growth-") as name:
-        workspace = Path(name, "workspace")
-        source = source_of(streets, Path(name, "source"), frames)
-        try:
-            with serving(workspace, lambda _: None):
-                from flows import stages
+    with own_server("growth") as (workspace, _), tempfile.TemporaryDirectory(prefix="sources-") as name:
+        from flows import stages
 
-                config = IngestConfig(layout="cityscapes", size=size, splits=("train",))
-                small = IngestConfig(
-                    layout="cityscapes", size=(size[0] // 2, size[1] // 2), splits=("train",)
-                )
-                segmenter = untrained_segmenter(workspace)
-                # once over all that is loaded and compiled the first time
-                few = stages.ingest(source_of(streets, Path(name, "few"), 16), small, workspace, RUNTIME)
-                stages.segment(segmenter, few, SegmentConfig(split="train"), workspace, RUNTIME)
-                dataset = timed("ingest", lambda: stages.ingest(source, config, workspace, RUNTIME))
-                store = Store(workspace)
-                split = open_split(store.path(dataset) / "train.zarr")
-                order = np.random.default_rng(0).permutation(frames).tolist()
-                timed("read", lambda: [split[array][row] is None for row in order for array in split])
-                of_all = SegmentConfig(split="train")
-                timed("segment", lambda: stages.segment(segmenter, dataset, of_all, workspace, RUNTIME))
-                assert timed("verify", store.verify) == []
-        finally:
-            stop_server(workspace)
+        source = source_of(streets, Path(name, "source"), frames)
+        config = IngestConfig(layout="cityscapes", size=size, splits=("train",))
+        half = (size[0] // 2, size[1] // 2)
+        small = IngestConfig(layout="cityscapes", size=half, splits=("train",))
+        segmenter = untrained_segmenter(workspace)
+        # once over all that is loaded and compiled the first time
+        few = stages.ingest(source_of(streets, Path(name, "few"), 16), small, workspace, RUNTIME)
+        stages.segment(segmenter, few, SegmentConfig(split="train"), workspace, RUNTIME)
+        dataset = timed("ingest", lambda: stages.ingest(source, config, workspace, RUNTIME))
+        store = Store(workspace)
+        split = open_split(store.path(dataset) / "train.zarr")
+        order = np.random.default_rng(0).permutation(frames).tolist()
+        timed("read", lambda: [split[array][row] is None for row in order for array in split])
+        of_all = SegmentConfig(split="train")
+        timed("segment", lambda: stages.segment(segmenter, dataset, of_all, workspace, RUNTIME))
+        assert timed("verify", store.verify) == []
     return found
 
 
-def show(found: dict[int, dict[str, list[float]]]) -> None:
-    """A table: seconds, memory, and how the seconds of a further frame compare."""
-    counts = sorted(found)
-    print(f"{'stage':10}" + "".join(f"{count:>18,}" for count in counts))
+def medians(rounds: dict[int, list[Found]]) -> dict[int, Found]:
+    """Frames → what was found, over all rounds."""
+    return {
+        count: {
+            stage: (median(each[stage][0] for each in found), median(each[stage][1] for each in found))
+            for stage in STAGES
+        }
+        for count, found in sorted(rounds.items())
+    }
+
+
+def show(found: dict[int, Found]) -> None:
+    """A table: seconds, memory, and the milliseconds of each frame beyond those of the count before."""
+    counts = list(found)
+    print(f"{'':10}" + "".join(f"{count:>18,}" for count in counts))
     for stage in STAGES:
         cells = [found[count][stage] for count in counts]
         print(f"{stage:10}" + "".join(f"{seconds:>8.1f} s {mib:>5,.0f} MiB" for seconds, mib in cells))
-        slopes = [
-            (after[0] - before[0]) / (more - less)
-            for (less, before), (more, after) in zip(
-                zip(counts, cells, strict=True), list(zip(counts, cells, strict=True))[1:], strict=False
-            )
-        ]
-        ratios = ", ".join(f"{slope / slopes[0]:.2f}" for slope in slopes)
-        print(
-            f"{'':10} ms of a further frame: {', '.join(f'{1000 * s:.1f}' for s in slopes)}; ratios {ratios}"
-        )
+        steps = zip(counts, cells, counts[1:], cells[1:], strict=False)
+        slopes = [1000 * (after[0] - before[0]) / (more - less) for less, before, more, after in steps]
+        print(f"{'  ms a frame':10}" + " " * 16 + "".join(f"{slope:>18.2f}" for slope in slopes))
 
 
-def draw(found: dict[int, dict[str, list[float]]], path: Path) -> None:
+def draw(found: dict[int, Found], path: Path) -> None:
     """Seconds and memory over the number of frames."""
     import matplotlib
 
@@ -166,24 +168,24 @@ def main() -> None:
     )
     parser.add_argument("--frames", type=int, nargs="*", default=[100, 300, 1000, 3000])
     parser.add_argument("--size", default="128x256", help="HxW")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--svg", type=Path, help="draw the curves into this file")
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     height, width = map(int, options.size.split("x"))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is ended then too
-    for name in [name for name in os.environ if name.startswith("PREFECT_")]:
-        del os.environ[name]
     if options.measure:
         print(json.dumps(measure(Path(options.measure[0]), int(options.measure[1]), (height, width))))
         return
-    found: dict[int, dict[str, list[float]]] = {}
+    rounds: dict[int, list[Found]] = {count: [] for count in options.frames}
     with tempfile.TemporaryDirectory(prefix="streets-") as folder:
         draw_streets(Path(folder), (height, width))
-        for count in options.frames:
-            command = [sys.executable, __file__, "--size", options.size, "--measure", folder, str(count)]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-            found[count] = json.loads(done.stdout.splitlines()[-1])
-            print(f"{count:,} frames done", file=sys.stderr, flush=True)
+        for turn in range(options.rounds):
+            for count in options.frames:
+                command = [sys.executable, __file__, "--size", options.size, "--measure", folder, str(count)]
+                done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+                rounds[count].append(json.loads(done.stdout.splitlines()[-1]))
+                print(f"round {turn + 1}: {count:,} frames", file=sys.stderr, flush=True)
+    found = medians(rounds)
     show(found)
     if options.svg:
         draw(found, options.svg)

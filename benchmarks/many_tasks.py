@@ -20,11 +20,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.error
@@ -36,8 +34,9 @@ from statistics import median
 from typing import Any
 
 import psutil
+from server_for_benchmarks import own_server
 
-from flows.server import home_of, serving, stop_server
+from flows.server import ServerRecord, home_of
 
 SHARD = 16
 PAGE = 200  # rows that the API gives at once
@@ -208,50 +207,44 @@ def runs_of(workspace: Path) -> Callable[[int], tuple[str, float]]:
     return run
 
 
-def measure(count: int, workspace: Path) -> dict[str, Any]:
+def measure(count: int, workspace: Path, server: ServerRecord) -> dict[str, Any]:
     """Run `count` tasks twice against a server of their own."""
     found: dict[str, Any] = {"tasks": count}
-    with serving(workspace, lambda _: None) as server:
-        home, process = home_of(workspace), psutil.Process(server.pid)
-        run, database, peak = runs_of(workspace), Database(home), Peak(process)
-        run(1)  # both processes have loaded all they need
-        time.sleep(FLUSH_S)
-        tables, files, cpu = database.tables(), files_of(home / "storage"), process.cpu_times()
-        found["before"] = peak.now()
-        with peak.watching():
-            for name in ("first", "cached"):
-                id, seconds = run(count)
-                late, rows = wait_for_rows(database, id, count)
-                time.sleep(FLUSH_S)
-                now, spent, stored = database.tables(), process.cpu_times(), files_of(home / "storage")
-                found[name] = {
-                    "seconds": seconds,
-                    "late": late,
-                    "rows": rows,
-                    "states": database.states(id),
-                    "server_cpu": spent.user + spent.system - cpu.user - cpu.system,
-                    "tables": {table: size - tables.get(table, 0) for table, size in now.items()},
-                    "records": [b - a for a, b in zip(files, stored, strict=True)],
-                    "pages": pages(server.api, id, rows),
-                    "after": peak.now(),
-                    "peak": dict(peak.mib),
-                }
-                tables, files, cpu = now, stored, spent
-        found["database"] = sum(path.stat().st_size for path in home.glob("prefect.db*"))
-        log = (home / "server.log").read_text(errors="replace")
-        found["dropped"] = log.count("Subscription queue is full")
+    home, process = home_of(workspace), psutil.Process(server.pid)
+    run, database, peak = runs_of(workspace), Database(home), Peak(process)
+    run(1)  # both processes have loaded all they need
+    time.sleep(FLUSH_S)
+    tables, files, cpu = database.tables(), files_of(home / "storage"), process.cpu_times()
+    found["before"] = peak.now()
+    with peak.watching():
+        for name in ("first", "cached"):
+            id, seconds = run(count)
+            late, rows = wait_for_rows(database, id, count)
+            time.sleep(FLUSH_S)
+            now, spent, stored = database.tables(), process.cpu_times(), files_of(home / "storage")
+            found[name] = {
+                "seconds": seconds,
+                "late": late,
+                "rows": rows,
+                "states": database.states(id),
+                "server_cpu": spent.user + spent.system - cpu.user - cpu.system,
+                "tables": {table: size - tables.get(table, 0) for table, size in now.items()},
+                "records": [b - a for a, b in zip(files, stored, strict=True)],
+                "pages": pages(server.api, id, rows),
+                "after": peak.now(),
+                "peak": dict(peak.mib),
+            }
+            tables, files, cpu = now, stored, spent
+    found["database"] = sum(path.stat().st_size for path in home.glob("prefect.db*"))
+    log = (home / "server.log").read_text(errors="replace")
+    found["dropped"] = log.count("Subscription queue is full")
     return found
 
 
 def measure_and_print(count: int) -> None:
     """What each process does that `main` starts."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is ended then too
-    with tempfile.TemporaryDirectory(prefix="many-tasks-") as folder:
-        workspace = Path(folder)
-        try:
-            found = measure(count, workspace)
-        finally:
-            stop_server(workspace)
+    with own_server("many-tasks") as (workspace, server):
+        found = measure(count, workspace, server)
     print(json.dumps(found))
 
 

@@ -17,7 +17,7 @@ import json
 from pathlib import Path
 
 from storage.errors import StorageError
-from storage.files import files_under, put_local, remove
+from storage.files import files_under, put_bytes, put_local, remove
 from storage.leases import Lease
 from storage.manifest import NAME, FileRecord, Manifest
 from storage.mirror import Mirror, each, holds, is_shard
@@ -62,6 +62,22 @@ class BucketStaging(Staging):
     def __init__(self, ref: ArtifactRef, path: Path, mirror: Mirror, lease: Lease) -> None:
         super().__init__(ref, path, mirror.folder(ref), lease)
         self._mirror = mirror
+
+    def staged(self) -> dict[str, int]:
+        """As `Staging.staged`; and the shards that the bucket alone has."""
+        there = self._made_in_bucket()
+        return super().staged() | {path: record.bytes for path, (record, _) in there.items()}
+
+    def put(self, record: FileRecord, content: bytes) -> None:
+        """As `Staging.put`; of a shard, nothing stays here."""
+        if not is_shard(record.path):
+            super().put(record, content)
+            return
+        etag = self._mirror.share(self.path / record.path, content)
+        folder = self.path / "done" / record.path.partition("/")[0]
+        name = hashlib.sha256(record.path.encode()).hexdigest()[:16]
+        marker = [record.model_dump() | {"etag": etag}]
+        put_bytes(folder / f"{name}.json", json.dumps(marker).encode())
 
     def _records(self) -> list[FileRecord]:
         """Every file of the artifact with its digest: those that lie here, and shards that the bucket has."""

@@ -139,6 +139,11 @@ class Mirror:
                 self._bring(folder, record)
         return True
 
+    def read(self, path: Path) -> bytes | None:
+        """The object of a path of the mirror, which does not come to lie here; None when there is none."""
+        found = self.bucket.get(self.name(path))
+        return None if found is None else found.content
+
     def _bring(self, folder: Path, record: FileRecord) -> None:
         path = folder / record.path
         found = self.bucket.get(self.name(path))

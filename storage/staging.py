@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # of use only until the artifact is committed: markers of parts that are done, and checkpoints of training
 DISCARDED = ("done", "checkpoints")
+# the manifest of the artifact that a folder is becoming a copy of
+_COPIED = "done/copied.json"
 
 
 class Staging:
@@ -86,6 +88,41 @@ class Staging:
             seconds=round(seconds, 3),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
+        return self._publish(manifest)
+
+    def copied(self) -> bytes | None:
+        """The manifest of the artifact that this is becoming a copy of; None when it is being made here."""
+        path = self.path / _COPIED
+        return path.read_bytes() if path.exists() else None
+
+    def begin_copy(self, manifest: Manifest) -> None:
+        """Note what this is becoming a copy of."""
+        put_bytes(self.path / _COPIED, manifest.to_bytes())
+
+    def staged(self) -> dict[str, int]:
+        """Path → bytes of every file that is here, relative to the artifact."""
+        paths = (path for path in files_under(self.path) if not is_partial(path))
+        return {path.relative_to(self.path).as_posix(): path.stat().st_size for path in paths}
+
+    def put(self, record: FileRecord, content: bytes) -> None:
+        """Put a whole file of another workspace's artifact. Threads may put different ones."""
+        put_bytes(self.path / record.path, content)
+
+    def commit_copy(self, manifest: Manifest) -> Manifest:
+        """Publish what was copied, as it was committed in the workspace that it is from.
+
+        Raises:
+            StorageError: a file is not what it was there; it is taken away.
+        """
+        expected = {record.path: record for record in manifest.files}
+        found = {record.path: record for record in self._records()}
+        wrong = sorted(path for path in expected | found if expected.get(path) != found.get(path))
+        if wrong:
+            for path in wrong:
+                remove(self.path / path)
+            raise StorageError(
+                f"{self.path / wrong[0]}: was altered while it was being copied; run the same again"
+            )
         return self._publish(manifest)
 
     def _publish(self, manifest: Manifest) -> Manifest:

@@ -211,18 +211,22 @@ class Store:
 
     @contextmanager
     def writer(
-        self, ref: ArtifactRef, on_wait: Callable[[str], None] | None = None
+        self,
+        ref: ArtifactRef,
+        on_wait: Callable[[str], None] | None = None,
+        copying: Manifest | None = None,
     ) -> Iterator[Staging | None]:
         """Hold the artifact's lock and make it.
 
         Args:
             ref: what is to be made.
             on_wait: told who makes it, when another process does; then this one waits.
+            copying: it is not made but copied, and this is its manifest where it is copied from.
 
         Yields:
-            The staging folder, with what a run that died left in it; None when the artifact is committed,
-            by another while this one waited or earlier. Left without a commit, the folder stays for the next,
-            unless nothing was put into it.
+            The staging folder, with what a run that died left in it, or a copy that was cut short; never with
+            both. None when the artifact is committed, by another while this one waited or earlier. Left
+            without a commit, the folder stays for the next, unless nothing was put into it.
 
         Raises:
             DiskFull: there is no room, here or in what is done with the folder.
@@ -232,15 +236,14 @@ class Store:
                 self.delete(self.staging_path(ref))
                 yield None
                 return
-            if self.mirror is not None:
-                try:
-                    yield self._resume(ref, lock)
-                finally:
-                    remove_if_empty(self.staging_path(ref))
-                return
-            self._take_back(ref)
             try:
-                yield Staging(ref, self.staging_path(ref), self.folder(ref), lock)
+                staging = self._resume(ref, lock)
+                if staging.copied() != (None if copying is None else copying.to_bytes()):
+                    self.discard_staged(ref)
+                    staging = self._resume(ref, lock)
+                    if copying is not None:
+                        staging.begin_copy(copying)
+                yield staging
             finally:
                 # a stage that was refused leaves nothing behind
                 remove_if_empty(self.staging_path(ref))
@@ -322,16 +325,18 @@ class Store:
         else:
             self.mirror.remove(folder)
 
-    def _resume(self, ref: ArtifactRef, lease: Lock | Lease) -> Staging:
-        """The staging folder of a mirror, as it is in the bucket."""
+    def _resume(self, ref: ArtifactRef, lock: Lock | Lease) -> Staging:
+        """The staging folder, with what is in it."""
+        if self.mirror is None:
+            self._take_back(ref)
+            return Staging(ref, self.staging_path(ref), self.folder(ref), lock)
         from storage.bucket_staging import BucketStaging, resume
         from storage.leases import Lease
 
-        assert self.mirror is not None
-        assert isinstance(lease, Lease)
+        assert isinstance(lock, Lease)
         remove(self.folder(ref))  # what was fetched of it before somebody deleted it
         resume(self.mirror, ref, self.staging_path(ref))
-        return BucketStaging(ref, self.staging_path(ref), self.mirror, lease)
+        return BucketStaging(ref, self.staging_path(ref), self.mirror, lock)
 
     def _take_back(self, ref: ArtifactRef) -> None:
         """Bring back what a commit had moved when it was killed before the manifest."""

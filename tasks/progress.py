@@ -22,6 +22,7 @@ from rich.table import Column
 from rich.text import Text
 
 _UI_SECONDS = 5.0
+_MB = 10**6
 
 
 class RateColumn(ProgressColumn):
@@ -167,3 +168,26 @@ def progress(description: str, total: int, unit: str = "image") -> Iterator[Bar]
         yield bar
     finally:
         bar.close()
+
+
+class Bytes:
+    """A bar in megabytes that is told of bytes, by several threads; see `bytes_progress`."""
+
+    def __init__(self, bar: Bar) -> None:
+        self.count = 0
+        self._bar = bar
+        self._lock = threading.Lock()
+
+    def __call__(self, count: int) -> None:
+        """Tell of so many bytes more."""
+        with self._lock:
+            before, self.count = self.count, self.count + count
+            if before // _MB < self.count // _MB:
+                self._bar.move_to(self.count // _MB)
+
+
+@contextmanager
+def bytes_progress(description: str, total: int) -> Iterator[Bytes]:
+    """As `progress`, for so many bytes."""
+    with progress(description, total // _MB, "MB") as bar:
+        yield Bytes(bar)

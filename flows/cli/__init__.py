@@ -10,6 +10,7 @@ from flows.cli import (
     comparing,
     doctor,
     journey,
+    moving,
     service,
     stage_commands,
     submitting,
@@ -44,6 +45,8 @@ for command in (
 for command in (service.deploy, service.worker, tidying.tidy):
     app.command(rich_help_panel="By itself")(command)
 app.command(rich_help_panel="What there is")(artifacts.export)
+app.command(rich_help_panel="What there is")(moving.push)
+app.command(rich_help_panel="What there is")(moving.pull)
 app.command(rich_help_panel="What there is")(comparing.compare)
 app.command(rich_help_panel="What there is")(submitting.submit)
 app.command(rich_help_panel="What there is")(doctor.doctor)

@@ -21,7 +21,8 @@ from storage.places import workspace_path
 WORKSPACE = Path("workspace")
 
 
-def _named(path: str | Path) -> Path:
+def named_workspace(path: str | Path) -> Path:
+    """The folder of a workspace that was typed as an option: of a URL, its mirror."""
     # an empty name, as of a shell's variable that is not set, would be the folder one happens to be in
     if not str(path).strip():
         raise typer.BadParameter("an empty name; leave the option out for the folder 'workspace'")
@@ -38,7 +39,7 @@ WorkspaceOption = Annotated[
         "-w",
         envvar="SEGSPADE_WORKSPACE",
         help="folder of artifacts and runs, or a URL such as s3://bucket/prefix",
-        parser=_named,
+        parser=named_workspace,
         metavar="PATH",
     ),
 ]

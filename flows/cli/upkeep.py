@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import threading
 import time
 from typing import Annotated, Any
 
@@ -21,9 +20,7 @@ from storage.errors import StorageError
 from storage.refs import KINDS, ArtifactRef
 from storage.store import Problem, Store
 from storage.usage import Usage, usage
-from tasks.progress import progress
-
-_MB = 10**6
+from tasks.progress import bytes_progress
 
 
 @artifacts.command()
@@ -65,19 +62,9 @@ def verify(
 
 def _look_at(store: Store, chosen: list[ArtifactRef], one: bool, quick: bool) -> tuple[list[Problem], int]:
     """Problems, and how many bytes were looked at; a bar shows megabytes meanwhile."""
-    done, lock = 0, threading.Lock()
-    total = sum(_bytes_of(store, ref) for ref in chosen)
-    with progress("verify", total // _MB, "MB") as bar:
-
-        def on_bytes(count: int) -> None:
-            nonlocal done
-            with lock:
-                before, done = done, done + count
-            if before // _MB < done // _MB:
-                bar.move_to(done // _MB)
-
+    with bytes_progress("verify", sum(_bytes_of(store, ref) for ref in chosen)) as on_bytes:
         problems = store.verify(chosen[0] if one else None, quick=quick, on_bytes=on_bytes)
-    return problems, done
+    return problems, on_bytes.count
 
 
 def _bytes_of(store: Store, ref: ArtifactRef) -> int:
