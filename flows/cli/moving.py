@@ -73,6 +73,7 @@ def _copy(what: str, source: Store, names: list[str], to: Path, alone: bool, ali
     refs = list(dict.fromkeys(source.resolve(name) for name in names))
     if alias is not None and len(refs) != 1:
         raise InputError(f"--alias {alias}: names one artifact, and these are {len(refs)}")
+    named = None if alias is None else Aliases(to).get(refs[0].kind, alias)  # fails where it is no name
     target = Store(workspace_for_writing(to))
     check_apart(source, target)
     planned = plan_move(source, target, refs, alone=alone)
@@ -84,7 +85,7 @@ def _copy(what: str, source: Store, names: list[str], to: Path, alone: bool, ali
             say(f"copied {manifest.ref}, {human_bytes(size)}")
 
         move(source, target, planned.copied, on_bytes=on_bytes, on_wait=say, on_done=tell)
-    if alias is not None:
+    if alias is not None and named != refs[0].key:
         Aliases(target.root).set(refs[0].kind, alias, refs[0].key, reason=f"copied from {source.where}")
     _tell(planned, source, target, time.monotonic() - started)
     for ref in refs:

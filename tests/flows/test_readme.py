@@ -197,7 +197,7 @@ def test_a_workspace_in_a_bucket(
 ) -> None:
     """Fault: the command line takes a URL for the name of a folder, or a person is shown the cache."""
     caplog.set_level("ERROR")
-    run_words, list_words = commands("A workspace in a bucket")
+    run_words, list_words, *_ = commands("A workspace in a bucket")
     named = {"s3://bucket/team": url, "configs/tiny.yaml": str(tiny_file)}
     printed = run(typed, [named.get(word, word) for word in run_words]).output
     assert f"--workspace {url}" in printed
@@ -208,6 +208,20 @@ def test_a_workspace_in_a_bucket(
     assert "segmenter/tiny" in aliases
     assert f"{url}/artifacts/report/" in run(typed, ["artifacts", "show", "report/tiny"]).stdout
     assert not Path("s3:").exists()
+
+
+def test_artifacts_move(typed: CliRunner, tmp_path: Path, url: str) -> None:
+    """Fault: what was pushed is not what is pulled, or comes without what it was made from."""
+    *_, push, pull = commands("A workspace in a bucket")
+    pushed = run(typed, [url if word == "s3://bucket/team" else word for word in push]).stdout
+    (tmp_path / "workspace").rename(tmp_path / "laptop")
+    pulled = run(typed, [url if word == "s3://bucket/team" else word for word in pull]).stdout
+    here, laptop = Store(tmp_path / "workspace"), Store(tmp_path / "laptop")
+    segmenter = laptop.resolve("segmenter/tiny")
+    assert pushed.split() == [str(segmenter), "segmenter/best"]
+    assert pulled.split() == [str(segmenter)]
+    assert set(here.refs()) == set(laptop.lineage(segmenter))
+    assert here.verify() == []
 
 
 @pytest.mark.slow
