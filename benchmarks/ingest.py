@@ -41,10 +41,12 @@ CONFIG = IngestConfig(layout="cityscapes", size=SIZE, splits=("train",), full_si
 def photographs_of(folder: Path | None) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Photograph, label ids and instance ids, without end: those of pix2pixHD's folder, shifted; or drawn."""
     files = [] if folder is None else sorted((folder / "train_img").glob("*.png"))
+    if folder is not None and not files:
+        raise SystemExit(f"{folder}: no train_img/*.png in it")
     random = np.random.default_rng(0)
     row = 0
     while True:
-        if folder is not None and files:
+        if folder is not None:
             name = files[row % len(files)].name.replace("_leftImg8bit", "_gtFine_{}")
             arrays = [
                 np.asarray(Image.open(files[row % len(files)]).convert("RGB")),

@@ -17,13 +17,14 @@ _DRAIN_S = 30
 
 @contextmanager
 def own_server(name: str) -> Iterator[tuple[Path, ServerRecord]]:
-    """An empty workspace with a running server, neither somebody's server nor somebody's settings.
+    """An empty workspace with a running server; neither somebody's server nor their settings of a client.
 
     Prefect is to be imported within the block, since it reads its settings then. SIGTERM ends the server too.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    for variable in [variable for variable in os.environ if variable.startswith("PREFECT_")]:
-        del os.environ[variable]
+    for variable in list(os.environ):
+        if variable.startswith("PREFECT_") and not variable.startswith("PREFECT_SERVER_"):
+            del os.environ[variable]
     with tempfile.TemporaryDirectory(prefix=f"{name}-") as folder:
         workspace = Path(folder)
         try:

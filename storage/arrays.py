@@ -10,7 +10,7 @@
     small   blosc zstd 5 bitshuffle + crc32c         zstd 3 with checksum
     raw     crc32c                                   crc32c
 
-A chunk is one sample, a shard is 16: the unit of work and of resuming. A shard is encoded in memory and put
+A chunk is one sample, a shard is 16: the unit of work and of resuming. A shard is packed in memory and put
 whole, so that no one ever reads a part of it. Equal samples give equal bytes.
 """
 
@@ -29,6 +29,7 @@ from storage.errors import DamagedArtifact, StorageError
 from storage.files import put_bytes, put_link, sha256_file
 from storage.manifest import NAME, FileRecord, how_to_mend
 from storage.mirror import mirror_of
+from storage.packing import ShardPacker
 from storage.shards import DamagedSample, ShardReader, Window
 
 SHARD = 16
@@ -80,6 +81,75 @@ def create_split(
             )
 
 
+class ShardWriter:
+    """One shard of every array, packed as its samples come; one thread at a time adds to it."""
+
+    def __init__(self, path: Path, shard: int) -> None:
+        """Begin a shard.
+
+        Args:
+            path: the group's folder.
+            shard: which one.
+
+        Raises:
+            StorageError: there is no such shard.
+        """
+        self.path, self._shard = path, shard
+        self._metadata = dict(sorted(_array_metadata(path).items()))
+        self._packers = {name: ShardPacker(metadata) for name, metadata in self._metadata.items()}
+        self._chunks: dict[str, list[bytes]] = {name: [] for name in self._packers}
+        count = next((metadata["shape"][0] for metadata in self._metadata.values()), 0)
+        self.samples = min(SHARD, count - shard * SHARD)
+        if shard < 0 or self.samples <= 0:
+            raise StorageError(f"{path}: there is no shard {shard} of {count} samples")
+
+    @property
+    def names(self) -> list[str]:
+        """Of the arrays of the split."""
+        return list(self._packers)
+
+    def add(self, sample: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Pack the next sample: name → its part of every array.
+
+        Raises:
+            StorageError: an array is missing, too many, or has the wrong shape or dtype.
+        """
+        if set(sample) != set(self._packers):
+            raise StorageError(
+                f"{self.path}: a shard has {', '.join(self._packers)}; got {', '.join(sorted(sample))}"
+            )
+        for name, packer in self._packers.items():
+            try:
+                self._chunks[name].append(packer.pack(sample[name]))
+            except ValueError as error:
+                raise StorageError(f"{self.path}: {name} of shard {self._shard}: {error}") from error
+
+    def put(self) -> list[FileRecord]:
+        """Put the shard, then the marker that says so.
+
+        Returns:
+            The files, with paths relative to the group's parent.
+
+        Raises:
+            StorageError: samples are missing, or there are too many.
+        """
+        records, marker = [], []
+        for name, chunks in self._chunks.items():
+            if len(chunks) != self.samples:
+                raise StorageError(
+                    f"{self.path}: shard {self._shard} has {self.samples} samples; got {len(chunks)}"
+                )
+            file = _shard_file(self.path, name, self._shard, len(self._metadata[name]["shape"]))
+            content = self._packers[name].file(chunks)
+            etag = put_bytes(file, content)
+            relative = file.relative_to(self.path.parent).as_posix()
+            digest = hashlib.sha256(content).hexdigest()
+            records.append(FileRecord(path=relative, bytes=len(content), sha256=digest))
+            marker.append(_marked(records[-1], etag))
+        put_bytes(_marker(self.path, self._shard), json.dumps(marker).encode())
+        return records
+
+
 def write_shard(path: Path, shard: int, arrays: Mapping[str, np.ndarray[Any, Any]]) -> list[FileRecord]:
     """Put one whole shard of every array, then the marker that says so. Threads may write different
     shards at once.
@@ -95,23 +165,13 @@ def write_shard(path: Path, shard: int, arrays: Mapping[str, np.ndarray[Any, Any
     Raises:
         StorageError: an array is missing, too many, or has the wrong shape or dtype.
     """
-    expected = _array_metadata(path)
-    if set(arrays) != set(expected):
-        raise StorageError(
-            f"{path}: a shard has {', '.join(sorted(expected))}; got {', '.join(sorted(arrays))}"
-        )
-    records, marker = [], []
-    for name, metadata in sorted(expected.items()):
-        file = _shard_file(path, name, shard, len(metadata["shape"]))
-        content = _encode(path, name, metadata, shard, arrays[name])
-        etag = put_bytes(file, content)
-        relative = file.relative_to(path.parent).as_posix()
-        records.append(
-            FileRecord(path=relative, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
-        )
-        marker.append(_marked(records[-1], etag))
-    put_bytes(_marker(path, shard), json.dumps(marker).encode())
-    return records
+    writer = ShardWriter(path, shard)
+    counts = {name: len(array) for name, array in arrays.items()}
+    if set(counts.values()) - {writer.samples}:
+        raise StorageError(f"{path}: shard {shard} has {writer.samples} samples; got {counts}")
+    for row in range(writer.samples):
+        writer.add({name: array[row] for name, array in arrays.items()})
+    return writer.put()
 
 
 def take_shard(path: Path, earlier: Path, shard: int, records: Mapping[str, FileRecord]) -> bool:
@@ -181,7 +241,7 @@ class SplitArray:
     def __init__(self, path: Path, name: str, metadata: Mapping[str, Any]) -> None:
         self.shape = tuple(metadata["shape"])
         self.dtype = np.dtype(metadata["data_type"])
-        self._path = path
+        self.path = path
         self._name = name
         self._reader = ShardReader(metadata)
 
@@ -212,7 +272,7 @@ class SplitArray:
     def _row(self, index: int) -> int:
         row = int(index)
         if not -len(self) <= row < len(self):
-            raise IndexError(f"sample {row} of {self._path.name}/{self._name}, which has {len(self)}")
+            raise IndexError(f"sample {row} of {self.path.name}/{self._name}, which has {len(self)}")
         return row % len(self)
 
     def crop(self, row: int, top: int, left: int, height: int, width: int) -> np.ndarray[Any, Any]:
@@ -237,7 +297,7 @@ class SplitArray:
         parts = [np.empty((0, *self.shape[1:]), self.dtype)]
         for shard in range(start // SHARD, -(-stop // SHARD) if stop > start else start // SHARD):
             rows = range(max(start - shard * SHARD, 0), min(stop - shard * SHARD, SHARD))
-            file = _shard_file(self._path, self._name, shard, self.ndim)
+            file = _shard_file(self.path, self._name, shard, self.ndim)
             try:
                 parts.append(self._rows(file, rows, window))
             except StorageError:
@@ -253,9 +313,9 @@ class SplitArray:
             why = "the shard's file is missing"
         elif isinstance(error, DamagedSample):
             damaged, why = error.row, error.why
-        folder = self._path.parent
+        folder = self.path.parent
         return (
-            f"{folder.parent.name}/{folder.name}: sample {shard * SHARD + damaged} of {self._path.name}/"
+            f"{folder.parent.name}/{folder.name}: sample {shard * SHARD + damaged} of {self.path.name}/"
             f"{self._name} cannot be read: {why} (row {damaged} of shard {shard}, {file}). "
             f"{how_to_mend(folder)}"
         )
@@ -365,29 +425,3 @@ def _lossless(name: str, codec: Codec) -> Any:
         "small": BloscCodec(typesize=3, cname="zstd", clevel=5, shuffle="bitshuffle"),
     }
     return blosc[codec], Crc32cCodec()
-
-
-def _encode(
-    path: Path, name: str, metadata: dict[str, Any], shard: int, samples: np.ndarray[Any, Any]
-) -> bytes:
-    """The bytes of one shard's file."""
-    import zarr
-    from zarr.core.buffer import default_buffer_prototype
-    from zarr.storage import MemoryStore
-
-    count, *rest = metadata["shape"]
-    start, stop = shard * SHARD, min((shard + 1) * SHARD, count)
-    shape, dtype = (stop - start, *rest), np.dtype(metadata["data_type"])
-    if not 0 <= start < count:
-        raise StorageError(f"{path}: there is no shard {shard} of {count} samples")
-    if samples.shape != shape or samples.dtype != dtype:
-        raise StorageError(
-            f"{path}: {name} of shard {shard} is {shape} {dtype}; got {samples.shape} {samples.dtype}"
-        )
-    buffer = default_buffer_prototype().buffer
-    kept: dict[str, Any] = {"zarr.json": buffer.from_bytes(json.dumps(metadata).encode())}
-    array = zarr.open_array(MemoryStore(kept), mode="r+", zarr_format=3)
-    # a shard of void alone must be a file too: else it could not be told from one that was lost
-    array.with_config({"write_empty_chunks": True})[start:stop] = samples
-    (content,) = (value for key, value in kept.items() if key != "zarr.json")
-    return bytes(content.to_bytes())

@@ -11,29 +11,27 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from pydantic import BaseModel, model_validator
 
 from segspade_core.config import IngestConfig, RuntimeConfig
-from segspade_core.datasets.decode import RESIZE_RULE, check_sample, load_sample, map_size
+from segspade_core.datasets.decode import RESIZE_RULE, check_sample, map_size
 from segspade_core.datasets.index import find_samples
+from segspade_core.datasets.read_ahead import ReadAhead
 from segspade_core.datasets.source import BadFile, SampleFiles, Source, open_source
 from segspade_core.errors import InputError, Problem, SourceError
-from storage.arrays import create_split, write_shard
+from storage.arrays import create_split
 from storage.keys import fingerprint
 from storage.refs import ArtifactRef
 from storage.store import Store
 from storage.tables import read_table, write_table
-from tasks.earlier import NEW, OF_FILES, Earlier, earlier_dataset, plan_inputs
+from tasks.earlier import NEW, OF_FILES, earlier_dataset, plan_inputs
+from tasks.ingested_shard import IngestedShard, rows_path
 from tasks.plan import Part, Plan, StoredPart, part_is_made, parts_of
 from tasks.splits import full_size_array
 from tasks.stage import map_parts, run_logger, stage_task
 
 REVISION = 4
-
-# columns of <split>.samples.parquet, as DESIGN.md lists them
-COLUMNS = ("id", "city", "sequence", "frame", "time_of_day", "source_sha256")
 
 
 def plan_ingest(
@@ -177,7 +175,7 @@ def _write(plan: Plan, samples: dict[str, list[SampleFiles]]) -> list[Problem]:
     if problems := [Problem(**each) for part in made for each in part.problems]:
         return problems
     for split, files in samples.items():
-        rows = [read_table(_rows_path(plan, part)) for part in parts if part.split == split]
+        rows = [read_table(rows_path(plan, part)) for part in parts if part.split == split]
         write_table(plan.staging / f"{split}.samples.parquet", pd.concat(rows, ignore_index=True))
         # the files of an artifact have other times wherever it is made: they are no part of the key
         if plan.inputs["source"].startswith(OF_FILES):
@@ -235,79 +233,21 @@ def _make_part(plan: Plan, part: Part, files: list[SampleFiles]) -> list[Problem
         taken = [
             earlier.unchanged(part.split, sample.id, look) for sample, look in zip(files, looks, strict=True)
         ]
-        if earlier.take_shard(plan, part, taken, _rows_path(plan, part)):
+        if earlier.take_shard(plan, part, taken, rows_path(plan, part)):
             return []
-    shard = _Shard(plan, part)
-    for sample, row in zip(files, taken, strict=True):
-        if row != NEW and earlier is not None and shard.take(earlier, row):
-            continue
-        try:
-            shard.load(source, sample, config)
-        except SourceError as error:
-            shard.problems += error.problems
-    if not shard.problems:
-        shard.write()
-    return shard.problems
-
-
-class _Shard:
-    """The samples of a part, as they come in; `write` puts them all."""
-
-    def __init__(self, plan: Plan, part: Part) -> None:
-        self.problems: list[Problem] = []
-        self._plan, self._part = plan, part
-        self._rows: list[dict[str, Any]] = []
-        self._arrays: dict[str, list[np.ndarray[Any, Any]]] = {}
-        self._full_size: dict[str, list[np.ndarray[Any, Any]]] = {}
-        folder = plan.staging / full_size_array(part.split)
-        self._full_size_folder = folder if folder.exists() else None
-
-    def load(self, source: Source, files: SampleFiles, config: IngestConfig) -> None:
-        """Add a sample from its files. Raises SourceError: they are wrong."""
-        loaded = load_sample(source, files, config)
-        arrays = {name: array for name, array in vars(loaded.sample).items() if array is not None}
-        self._add(arrays, loaded.full_size, {**vars(files), "source_sha256": loaded.sha256})
-
-    def take(self, earlier: Earlier, row: int) -> bool:
-        """Add a sample from an earlier dataset, if that has all of it."""
-        folders = [self._plan.staging / self._part.array]
-        folders += [self._full_size_folder] if self._full_size_folder else []
-        found = [earlier.sample(folder, row) for folder in folders]
-        if None in found:
-            return False
-        arrays, *full_size = (arrays for arrays in found if arrays is not None)
-        (about,) = earlier.rows(self._part.split, [row]).to_dict("records")
-        self._add(arrays, full_size[0] if full_size else {}, {str(name): about[name] for name in about})
-        return True
-
-    def write(self) -> None:
-        """Put the shard, and the rows of its samples."""
-        if self._full_size_folder is not None:
-            write_shard(self._full_size_folder, self._part.shard, self._whole(self._full_size))
-        write_table(_rows_path(self._plan, self._part), pd.DataFrame(self._rows, columns=list(COLUMNS)))
-        # the shard's marker comes last: a part with a marker has its rows too
-        write_shard(self._plan.staging / self._part.array, self._part.shard, self._whole(self._arrays))
-
-    def _add(
-        self,
-        arrays: dict[str, np.ndarray[Any, Any]],
-        full_size: dict[str, np.ndarray[Any, Any]],
-        row: dict[str, Any],
-    ) -> None:
-        for name, array in arrays.items():
-            self._arrays.setdefault(name, []).append(array)
-        if self._full_size_folder is not None:
-            for name, array in full_size.items():
-                self._full_size.setdefault(name, []).append(array)
-        self._rows.append(row)
-
-    def _whole(self, arrays: dict[str, list[np.ndarray[Any, Any]]]) -> dict[str, np.ndarray[Any, Any]]:
-        """Stacked, those that every sample of the part has."""
-        return {name: np.stack(stack) for name, stack in arrays.items() if len(stack) == len(self._part)}
-
-
-def _rows_path(plan: Plan, part: Part) -> Path:
-    return plan.staging / "done" / f"{part.name}.rows.parquet"
+    new = (path for sample, row in zip(files, taken, strict=True) if row == NEW for path in _paths(sample))
+    # read ahead, so that neither a slow disk nor an archive is waited for
+    with IngestedShard(plan, part) as shard, ReadAhead(source, new) as ahead:
+        for sample, row in zip(files, taken, strict=True):
+            if row != NEW and earlier is not None and shard.take(earlier, row):
+                continue
+            try:
+                shard.load(ahead, sample, config)
+            except SourceError as error:
+                shard.problems += error.problems
+        if not shard.problems:
+            shard.put()
+        return shard.problems
 
 
 def _paths(files: SampleFiles) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +19,10 @@ from segspade_core.datasets.pixels import decode_instance_ids, decode_label_ids,
 from segspade_core.datasets.png import HEADER_BYTES, read_header
 from segspade_core.datasets.resize import RESIZE_RULE, resize_area, resize_nearest
 from segspade_core.datasets.sample import Sample
-from segspade_core.datasets.source import Source
 from segspade_core.errors import Problem, SourceError
 from segspade_core.labels import IGNORE_ID, NUM_IDS
 
-__all__ = ["RESIZE_RULE", "LoadedSample", "check_sample", "load_sample", "map_size"]
+__all__ = ["RESIZE_RULE", "LoadedSample", "Reads", "check_sample", "load_sample", "map_size"]
 
 _SHOWN = 5  # unknown ids named in a message; a colour map in grey has hundreds
 _MIN_SIDE = (
@@ -38,6 +38,15 @@ _DECODERS: dict[str, Callable[[bytes], Array]] = {
 _WORDS = {"label_ids": "label map", "instance_ids": "instance map"}
 
 
+class Reads(Protocol):
+    """What files are read from: a source, or one that is read ahead."""
+
+    place: Path
+
+    def read(self, path: str, first: int | None = None) -> bytes:
+        """As `Source.read`."""
+
+
 @dataclass(frozen=True)
 class LoadedSample:
     """One sample at the size asked for, and what else its files say."""
@@ -47,7 +56,7 @@ class LoadedSample:
     sha256: str  # of the files' bytes one after the other: `cat PHOTOGRAPH LABELS INSTANCES | sha256sum`
 
 
-def check_sample(source: Source, files: SampleFiles, config: IngestConfig) -> list[Problem]:
+def check_sample(source: Reads, files: SampleFiles, config: IngestConfig) -> list[Problem]:
     """Everything that is wrong with the files of one sample; each is read and decoded whole.
 
     Args:
@@ -64,7 +73,7 @@ def check_sample(source: Source, files: SampleFiles, config: IngestConfig) -> li
     return _read(source, files, config)[1]
 
 
-def map_size(source: Source, files: SampleFiles) -> tuple[int, int] | None:
+def map_size(source: Reads, files: SampleFiles) -> tuple[int, int] | None:
     """(H, W) that the label map of a sample was annotated at, by its header; None where there is no map.
 
     Raises:
@@ -77,7 +86,7 @@ def map_size(source: Source, files: SampleFiles) -> tuple[int, int] | None:
     return header.height, header.width
 
 
-def load_sample(source: Source, files: SampleFiles, config: IngestConfig) -> LoadedSample:
+def load_sample(source: Reads, files: SampleFiles, config: IngestConfig) -> LoadedSample:
     """One sample at `config.size`, by RESIZE_RULE, with label ids of the one table.
 
     Takes the memory of one sample.
@@ -102,7 +111,7 @@ def load_sample(source: Source, files: SampleFiles, config: IngestConfig) -> Loa
 
 
 def _read(
-    source: Source, files: SampleFiles, config: IngestConfig
+    source: Reads, files: SampleFiles, config: IngestConfig
 ) -> tuple[dict[str, Array], list[Problem], str]:
     """Pixels as stored, by the names of Sample; what is wrong; the digest of all bytes."""
     arrays: dict[str, Array] = {}

@@ -24,12 +24,15 @@ def check_instances(instance_ids: npt.NDArray[np.uint16], label_ids: npt.NDArray
     Raises:
         BadFile: they are not.
     """
+    if label_ids is not None:
+        if label_ids.shape != instance_ids.shape:
+            return  # the label map's own problem says so
+        if _agree(instance_ids, label_ids):
+            return  # most maps: there is nothing to count
     owners = label_ids_of(instance_ids)
     if label_ids is None:
         wrong = (owners >= NUM_IDS) & (owners != IGNORE_ID)
     else:
-        if label_ids.shape != instance_ids.shape:
-            return  # the label map's own problem says so
         wrong = (owners != label_ids) & (label_ids != IGNORE_ID)
     count = int(np.count_nonzero(wrong))
     if count == 0:
@@ -47,3 +50,12 @@ def check_instances(instance_ids: npt.NDArray[np.uint16], label_ids: npt.NDArray
         f"{owner}, where the label map says {int(label_ids.flat[first])}",
         "Export both maps from the same annotation",
     )
+
+
+def _agree(instance_ids: npt.NDArray[np.uint16], label_ids: npt.NDArray[np.uint8]) -> bool:
+    """Whether they say the same everywhere, also where the label map is void; a quarter of the time."""
+    kinds = instance_ids // np.uint16(1000)
+    same = kinds == label_ids
+    same &= kinds > 0
+    same |= instance_ids == label_ids
+    return bool(same.all())

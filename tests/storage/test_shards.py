@@ -63,6 +63,25 @@ def test_every_sample_is_the_one_that_zarr_reads(
         np.testing.assert_array_equal(ours[name].crop(-1, top, left, *size), expected[-1][pixels])
 
 
+@pytest.mark.parametrize("codec", CODECS)
+def test_shards_have_the_bytes_that_zarr_writes(tmp_path: Path, codec: Codec) -> None:
+    """Fault: a codec with other settings than the array says, chunks or their index in another order, no
+    checksum: other readers of Zarr refuse the file, or two machines make other bytes of the same samples.
+    """
+    path = tmp_path / "train.zarr"
+    write(path, 20, (24, 40), codec=codec)
+    peer = tmp_path / "peer.zarr"
+    for file in list(path.rglob("zarr.json")):
+        (peer / file.relative_to(path)).parent.mkdir(parents=True, exist_ok=True)
+        (peer / file.relative_to(path)).write_bytes(file.read_bytes())
+    ours, theirs = zarr.open_group(path, mode="r"), zarr.open_group(peer, mode="r+")
+    for name in NAMES:
+        theirs[name].with_config({"write_empty_chunks": True})[:] = np.asarray(ours[name])
+        for shard in ("0", "1"):
+            (file,) = (each for each in (path / name / "c" / shard).rglob("0") if each.is_file())
+            assert file.read_bytes() == (peer / file.relative_to(path)).read_bytes(), f"{name}, {shard}"
+
+
 def test_threads_read_at_once(tmp_path: Path) -> None:
     """Fault: a position in a file, or a buffer, that threads share."""
     write(tmp_path / "train.zarr", 40, (32, 48))

@@ -143,7 +143,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ids.append(files.id)
         return load_sample(source, files, config)
 
-    monkeypatch.setattr("tasks.ingesting.load_sample", load)
+    monkeypatch.setattr("tasks.ingested_shard.load_sample", load)
     return ids
 
 
