@@ -37,6 +37,8 @@ Codec = Literal["fast", "small", "raw"]
 DTYPES = {"image": "uint8", "label_ids": "uint8", "instance_ids": "uint16", "confidence": "uint8"}
 # of an array's axes, in their order; only photographs have the last
 DIMENSIONS = ("sample", "y", "x", "channel")
+# of a shard that others make room by deleting, between fetching and reading it
+_TRIES = 5
 _FILLS = {"image": 0, "label_ids": 255, "instance_ids": 0, "confidence": 0}
 
 
@@ -321,13 +323,14 @@ class SplitArray:
         )
 
     def _rows(self, file: Path, rows: range, window: Window | None) -> np.ndarray[Any, Any]:
-        """Of one shard, which in a mirror is fetched when it is read for the first time."""
-        try:
-            return self._reader.read(file, rows, window)
-        except FileNotFoundError:
-            mirror = mirror_of(file)
-            if mirror is None or not mirror.fetch_shard(file):
-                raise
+        """Of one shard, which in a mirror is fetched when it is not there."""
+        for _ in range(_TRIES):
+            try:
+                return self._reader.read(file, rows, window)
+            except FileNotFoundError:
+                mirror = mirror_of(file)
+                if mirror is None or not mirror.fetch_shard(file):
+                    raise
         return self._reader.read(file, rows, window)
 
 

@@ -20,9 +20,10 @@ from storage.errors import StorageError
 from storage.files import files_under, put_bytes, put_local, remove
 from storage.leases import Lease
 from storage.manifest import NAME, FileRecord, Manifest
-from storage.mirror import Mirror, each, holds, is_shard
+from storage.mirror import Mirror, each, holds
 from storage.objects import Entry, Outrun
 from storage.refs import ArtifactRef
+from storage.shard_index import is_shard
 from storage.staging import DISCARDED, Staging
 
 Made = dict[str, tuple[FileRecord, str]]

@@ -120,8 +120,12 @@ def put_link(source: Path, path: Path) -> str | None:
     """
     mirror = _mirror_of(path)
     etag = None if mirror is None else mirror.share_copy(source, path)
-    if mirror is None or source.exists():
-        _link_local(source, path)
+    try:
+        if mirror is None or source.exists():
+            _link_local(source, path)
+    except FileNotFoundError:
+        if mirror is None or source.exists():
+            raise  # else: it went to make room, and is fetched when it is read
     return etag
 
 

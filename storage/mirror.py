@@ -23,12 +23,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
+from storage.cache_limit import keep_within_limit
 from storage.errors import DamagedArtifact, StorageError
 from storage.files import put_local, remove, sha256_file
 from storage.locks import Lock
 from storage.manifest import NAME, FileRecord, Manifest, read_manifest
 from storage.objects import PATIENCE_S, Bucket, BucketAway, Entry, Object, open_bucket
 from storage.refs import ArtifactRef
+from storage.shard_index import is_shard
 
 REMOTE = "remote.json"
 _AT_ONCE = 8
@@ -137,6 +139,7 @@ class Mirror:
         with Lock(self.root / "locks" / "fetching" / f"{record.sha256[:2]}.lock"):
             if _size(file) != record.bytes:
                 self._bring(folder, record)
+                keep_within_limit(self.root, record.bytes)
         return True
 
     def read(self, path: Path) -> bytes | None:
@@ -210,12 +213,6 @@ def each(do: Callable[[T], object], items: Iterable[T]) -> None:
     """Do it for all, some at once; raises what the first to fail raised."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         list(pool.map(do, items))
-
-
-def is_shard(path: str) -> bool:
-    """Whether a file of an artifact is a shard of an array, which is fetched only when it is read."""
-    first, _, rest = path.partition("/")
-    return first.endswith(".zarr") and "/c/" in rest
 
 
 def mirror_in(root: Path) -> Mirror | None:

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
+from storage.cache_limit import limit_bytes
 from storage.errors import MissingArtifact
 from storage.mirror import make_mirror, mirror_in
 from storage.objects import SCHEMES
@@ -29,10 +30,12 @@ def workspace_path(place: str | Path) -> Path:
 
     Raises:
         MissingArtifact: the URL names nothing that can hold a workspace.
+        StorageError: $SEGSPADE_CACHE_LIMIT is no size.
     """
     url = url_of(place)
     if url is None:
         return Path(place)
+    limit_bytes()
     known_to = next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), "")
     digest = hashlib.sha256(f"{url} {known_to if url.startswith('s3') else ''}".encode()).hexdigest()[:12]
     name = re.sub(r"[^A-Za-z0-9._-]", "-", url.rpartition("/")[2])

@@ -32,6 +32,12 @@ def shard_of(name: str) -> tuple[str, int]:
     return (found["array"], int(found["shard"])) if found else ("", -1)
 
 
+def is_shard(path: str) -> bool:
+    """Whether a file of an artifact is a shard of an array, which is fetched only when it is read."""
+    first, _, rest = path.partition("/")
+    return first.endswith(".zarr") and "/c/" in rest
+
+
 def index_problem(folder: Path, name: str) -> str | None:
     """What is wrong with the index of a shard; None: nothing.
 
