@@ -14,7 +14,7 @@ from storage.cache_limit import VARIABLE, limit_bytes
 from storage.errors import StorageError
 from storage.files import files_under
 from storage.keys import artifact_key
-from storage.mirror import make_mirror
+from storage.mirror import Mirror, make_mirror
 from storage.places import workspace_path
 from storage.refs import ArtifactRef
 from storage.store import Store
@@ -82,6 +82,24 @@ def test_many_that_read_and_make_room_at_once(mirror: Store, monkeypatch: pytest
     with ThreadPoolExecutor(4) as pool:
         for row, image in zip(rows, pool.map(split["image"].__getitem__, rows), strict=True):
             np.testing.assert_array_equal(image, IMAGES[row])
+
+
+def test_a_shard_that_goes_before_it_is_read_is_fetched_again(
+    mirror: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault: as above, where it can be seen every time."""
+    fetch, times = Mirror.fetch_shard, 0
+
+    def taken_away(self: Mirror, file: Path) -> bool:
+        nonlocal times
+        found, times = fetch(self, file), times + 1
+        if times < 3:
+            file.unlink()
+        return found
+
+    monkeypatch.setattr(Mirror, "fetch_shard", taken_away)
+    np.testing.assert_array_equal(split_of(mirror)["image"][0], IMAGES[0])
+    assert times == 3
 
 
 def test_a_shard_that_went_is_taken_over_all_the_same(mirror: Store, monkeypatch: pytest.MonkeyPatch) -> None:
