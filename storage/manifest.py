@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import shlex
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,6 +17,7 @@ from storage.errors import DamagedArtifact
 from storage.refs import ArtifactRef, Key, Kind
 
 NAME = "manifest.json"
+DEFAULT = "workspace"  # the folder of a workspace where none is named
 _SEAL = b',\n  "digest": "'
 _PACKAGES = (
     "segspade", "torch", "torchvision", "numpy", "scipy", "pandas", "pyarrow", "zarr", "numcodecs", "pillow",
@@ -105,8 +107,14 @@ def how_to_mend(folder: Path) -> str:
             "`segspade artifacts verify` tells whether the bucket has it whole"
         )
     if area == "artifacts":
-        return f"`segspade artifacts remove {kind}/{key} --force` deletes it, and the next run makes it again"
+        return removing(f"{kind}/{key}", str(folder.parents[2]))
     return f"Delete the folder {folder}, and the next run makes it again"
+
+
+def removing(ref: str, where: str) -> str:
+    """How to be rid of a damaged artifact of the workspace at `where`, and of no other's."""
+    option = "" if where == DEFAULT else f" --workspace {shlex.quote(where)}"
+    return f"`segspade artifacts remove {ref} --force{option}` deletes it, and the next run makes it again"
 
 
 def package_versions() -> dict[str, str]:

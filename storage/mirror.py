@@ -27,13 +27,14 @@ from storage.cache_limit import keep_within_limit
 from storage.errors import DamagedArtifact, StorageError
 from storage.files import put_local, remove, sha256_file
 from storage.locks import Lock
-from storage.manifest import NAME, FileRecord, Manifest, read_manifest
+from storage.manifest import NAME, FileRecord, Manifest, read_manifest, removing
 from storage.objects import PATIENCE_S, Bucket, BucketAway, Entry, Object, open_bucket
 from storage.refs import ArtifactRef
 from storage.shard_index import is_shard
 
 REMOTE = "remote.json"
 _AT_ONCE = 8
+_CHECK_S = 10.0
 T = TypeVar("T")
 
 _mirrors: dict[Path, Mirror] = {}
@@ -60,6 +61,14 @@ class Mirror:
     def patient(self, patience_s: float) -> Bucket:
         """The objects, for one who waits so long for a server that fails."""
         return open_bucket(self.url, patience_s)
+
+    def check(self) -> None:
+        """See that there is a bucket that lets us in, before long work begins.
+
+        Raises:
+            StorageError: there is none, or it does not; in seconds, not in the minute of other requests.
+        """
+        self.patient(_CHECK_S).folders("artifacts")
 
     def name(self, path: Path) -> str:
         """The name in the bucket of what lies at a path of the mirror."""
@@ -159,7 +168,7 @@ class Mirror:
     def how_to_mend(self, folder: Path) -> str:
         """What to do about a damaged artifact."""
         ref = "/".join(folder.parts[-2:])
-        return f"`segspade artifacts remove {ref} --force` deletes it, and the next run makes it again"
+        return removing(ref, self.url)
 
     # ---- what is being made
 
@@ -222,7 +231,7 @@ def mirror_in(root: Path) -> Mirror | None:
         try:
             remote = json.loads((root / REMOTE).read_bytes())
             found = _mirrors[root] = Mirror(root, remote["url"], remote["id"])
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (ValueError, KeyError, TypeError) as error:
             raise StorageError(

@@ -48,7 +48,7 @@ def plan_move(source: Store, target: Store, refs: Iterable[ArtifactRef], *, alon
 
     Raises:
         MissingArtifact: one of `refs` is not in `source`.
-        DamagedArtifact: a manifest was altered.
+        DamagedArtifact: a manifest was altered, or `target` lacks a file of what it has.
     """
     asked = list(dict.fromkeys(refs))
     wanted = dict.fromkeys(asked if alone else (ref for each in asked for ref in source.lineage(each)))
@@ -63,11 +63,18 @@ def plan_move(source: Store, target: Store, refs: Iterable[ArtifactRef], *, alon
         manifest = source.manifest(ref)
         if not target.exists(ref):
             copied.append(manifest)
-        elif (there := target.manifest(ref)).files == manifest.files:
+            continue
+        there = target.manifest(ref)
+        target.check_files(ref)
+        if _contents(there) == _contents(manifest):
             kept.append(ref)
         else:
             differing.append(there)
     return Move(tuple(copied), tuple(kept), tuple(differing), tuple(lost))
+
+
+def _contents(manifest: Manifest) -> dict[str, FileRecord]:
+    return {record.path: record for record in manifest.files}
 
 
 def move(
@@ -129,7 +136,8 @@ def _content(store: Store, ref: ArtifactRef, record: FileRecord) -> bytes:
         return content
     if not store.exists(ref):
         raise MissingArtifact(f"{ref} was deleted from {store.where} while it was copied")
-    mend = how_to_mend(path) if store.mirror is None else store.mirror.how_to_mend(store.folder(ref))
+    folder = store.folder(ref)
+    mend = how_to_mend(folder) if store.mirror is None else store.mirror.how_to_mend(folder)
     what = "missing" if content is None else "altered"
     raise DamagedArtifact(f"{store.shown(ref)}/{record.path}: {what}. {mend}")
 
@@ -140,10 +148,13 @@ def _tell(on_bytes: Callable[[int], None] | None, count: int) -> None:
 
 
 def check_apart(source: Store, target: Store) -> None:
-    """See that two workspaces are not one.
+    """See that two workspaces are not one, and neither lies in the other.
 
     Raises:
-        StorageError: they are.
+        StorageError: they are, or it does.
     """
-    if source.root.resolve() == target.root.resolve():
+    from_root, to_root = source.root.resolve(), target.root.resolve()
+    if from_root == to_root:
         raise StorageError(f"{target.where}: is the very workspace that would be copied from; name another")
+    if to_root.is_relative_to(from_root) or from_root.is_relative_to(to_root):
+        raise StorageError(f"{target.where}: one workspace must not lie in another; name another folder")

@@ -60,5 +60,7 @@ def _nothing(store: Store, text: str, name: str, kinds: Sequence[str]) -> str:
     known = {n: f"{k}/{n}" for k, n, _ in _aliases(store, kinds)}
     known |= {ref.key: str(ref) for kind in kinds for ref in store.refs(kind)}
     near = [known[match] for match in get_close_matches(name, known, n=3)]
+    if re.fullmatch("[0-9a-f]{1,3}", name):
+        return f"'{text}' is not in {store.where}; of a key, 4 digits or more are needed"
     hint = f"; did you mean {' or '.join(near)}" if near else ""
     return f"'{text}' is not in {store.where}{hint}"

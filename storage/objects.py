@@ -8,14 +8,17 @@ whose parent has used one, waits for ever. Such a child asks a process of its ow
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, NoReturn, Protocol, cast
+from urllib.parse import urlsplit
 
 from storage.errors import StorageError
 
 SCHEMES = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl")
+ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 PATIENCE_S = 60.0  # of requests that fail; far more than a server takes to start anew
 _ANSWER_S = 600.0  # of one request: a checkpoint of a gigabyte over a slow line
 _BLOCK = 8 << 20
@@ -98,12 +101,14 @@ class Objects:
         from obstore.store import from_url
 
         self.url = url
+        if url.startswith("s3"):
+            _check_endpoint()
         self._do: Any = obstore
         self._errors: Any = obstore.exceptions
         wait: dict[str, Any] = {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=5)}
         answer_s = _ANSWER_S if patience_s >= PATIENCE_S else patience_s
         options: dict[str, Any] = {"timeout": timedelta(seconds=answer_s), "connect_timeout": "10s"}
-        if os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true", "yes"):
+        if _may_be_plain():
             options["allow_http"] = True
         try:
             self._store: Any = from_url(
@@ -244,10 +249,33 @@ class Objects:
         ) from error
 
 
+def endpoint() -> tuple[str, str]:
+    """The variable that names a server of one's own, and what it says; empty when none does."""
+    return next(((name, os.environ[name]) for name in ENDPOINTS if os.environ.get(name)), ("", ""))
+
+
+def _may_be_plain() -> bool:
+    return os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true", "yes")
+
+
+def _check_endpoint() -> None:
+    """obstore would take a wrong one, and end with it later: by a panic, or as if the server were away."""
+    name, url = endpoint()
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.netloc):
+        raise StorageError(f"{name}={url}: no URL of a server; give one such as https://s3.example.org:9000")
+    if parts.scheme == "http" and not _may_be_plain():
+        raise StorageError(
+            f"{name}={url}: plain HTTP, which anybody on the way can read; set AWS_ALLOW_HTTP=true "
+            "if that is meant"
+        )
+
+
 def _entry(meta: Any) -> Entry:
     return Entry(meta["path"], int(meta["size"]), str(meta["e_tag"]), meta["last_modified"])
 
 
 def _first_words(said: str) -> str:
-    """What obstore says, without the state of its insides."""
-    return " ".join(said.partition("Debug source:")[0].split())[:300]
+    """What obstore says, without the state of its insides and the settings that it was given."""
+    words = " ".join(said.partition("Debug source:")[0].split()).removeprefix("Generic S3 error: ")
+    return re.sub(r", max_retries: \d+, retry_timeout: \w+", "", words)[:300]

@@ -17,9 +17,7 @@ from pydantic import BeforeValidator
 from storage.cache_limit import limit_bytes
 from storage.errors import MissingArtifact
 from storage.mirror import make_mirror, mirror_in
-from storage.objects import SCHEMES
-
-_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+from storage.objects import SCHEMES, endpoint
 
 
 def workspace_path(place: str | Path) -> Path:
@@ -36,7 +34,7 @@ def workspace_path(place: str | Path) -> Path:
     if url is None:
         return Path(place)
     limit_bytes()
-    known_to = next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), "")
+    known_to = endpoint()[1]
     digest = hashlib.sha256(f"{url} {known_to if url.startswith('s3') else ''}".encode()).hexdigest()[:12]
     name = re.sub(r"[^A-Za-z0-9._-]", "-", url.rpartition("/")[2])
     return make_mirror(cache() / f"{name}-{digest}", url)
@@ -49,6 +47,11 @@ def url_of(place: str | Path) -> str | None:
         MissingArtifact: it names nothing that can hold a workspace.
     """
     text = str(place)
+    first, _, rest = text.partition("/")
+    # a Path has lost the dot that would tell
+    if isinstance(place, str) and first in SCHEMES and rest and not Path(first).exists():
+        meant = f"{first}://{rest.strip('/')}"
+        raise MissingArtifact(f"{text}: do you mean {meant}? A folder of that name is written ./{text}")
     scheme, colon, rest = text.partition(":/")
     if not colon or (scheme not in SCHEMES and not rest.startswith("/")):
         return None

@@ -77,6 +77,10 @@ class Store:
         """Where a person finds the artifact: its folder, or its URL."""
         return str(self.folder(ref)) if self.mirror is None else self.mirror.shown(self.folder(ref))
 
+    def shown_path(self, path: Path) -> str:
+        """As `shown`, of a file or folder of the workspace."""
+        return str(path) if self.mirror is None else self.mirror.shown(path)
+
     def staging_path(self, ref: ArtifactRef) -> Path:
         """Where the artifact's files are put until it is committed."""
         return self.root / "staging" / ref.kind / ref.key

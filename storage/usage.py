@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,11 +75,16 @@ def usage(store: Store, kind: str | None = None) -> Usage:
 
 def _folders(store: Store) -> Iterator[tuple[str, str, Path]]:
     for kind in KINDS:
-        for folder in store.folders_in(store.root / "artifacts" / kind):
+        for folder in _there(store, store.folders_in(store.root / "artifacts" / kind)):
             yield kind, folder.name, folder
     for kind in KINDS:
-        for folder in store.folders_in(store.root / "staging" / kind):
+        for folder in _there(store, store.folders_in(store.root / "staging" / kind)):
             yield "staging", f"{kind}/{folder.name}", folder
+
+
+def _there(store: Store, folders: Iterable[Path]) -> Iterator[Path]:
+    """Those that hold anything: some servers list folders that are empty by now."""
+    return (folder for folder in folders if store.mirror is None or store.has(folder))
 
 
 def _files(store: Store, folder: Path) -> Iterator[tuple[_Inode, int]]:

@@ -28,6 +28,7 @@ from storage.tables import read_table, write_table
 from tasks.earlier import NEW, OF_FILES, earlier_dataset, plan_inputs
 from tasks.ingested_shard import IngestedShard, rows_path
 from tasks.plan import Part, Plan, StoredPart, part_is_made, parts_of
+from tasks.progress import say
 from tasks.splits import full_size_array
 from tasks.stage import map_parts, run_logger, stage_task
 
@@ -80,7 +81,7 @@ def _config(plan: Plan) -> IngestConfig:
 
 
 def ingest(plan: Plan) -> dict[str, Any]:
-    """Check and write every sample. Returns 'counts' for the manifest.
+    """Check and write every sample. Returns 'counts' and 'metrics' for the manifest.
 
     Raises:
         SourceError: files are wrong and `skip_bad` is off. It lists them all, and nothing is left in staging.
@@ -88,24 +89,23 @@ def ingest(plan: Plan) -> dict[str, Any]:
     config = _config(plan)
     found = find_samples(_source(plan), config)
     samples = {split: list(files) for split, files in found.samples.items()}
+    problems, left_out = found.problems, {}
     if config.skip_bad:
-        samples = _without_bad(plan, samples, found.problems)
-        problems = []
-    else:
-        problems = found.problems
+        samples, bad = _without_bad(plan, samples, problems)
+        problems, left_out = [], {"files_left_out": len(bad)} if bad else {}
     samples = _in_order(plan, samples)
     # of a split with nothing in it, the problems tell why
     problems = sorted({*problems, *_write(plan, {split: files for split, files in samples.items() if files})})
     if problems:
         plan.store.discard_staged(plan.ref)
         raise SourceError(str(plan.place), problems)
-    return {"counts": {split: len(files) for split, files in samples.items()}}
+    return {"counts": {split: len(files) for split, files in samples.items()}, "metrics": left_out}
 
 
 def _without_bad(
     plan: Plan, samples: dict[str, list[SampleFiles]], problems: list[Problem]
-) -> dict[str, list[SampleFiles]]:
-    """The samples whose files are all well; the others are recorded.
+) -> tuple[dict[str, list[SampleFiles]], list[Problem]]:
+    """The samples whose files are all well, and what is wrong with the others, which is told and recorded.
 
     Looked for before anything is written: which sample is in which shard depends on it.
     """
@@ -123,8 +123,10 @@ def _without_bad(
         )
     if problems:
         run_logger().warning("left out %d files:\n%s", len(problems), "\n".join(map(str, problems)))
+        more = f" (and {len(problems) - 1} more: see left_out.parquet)" if len(problems) > 1 else ""
+        say(f"left out {problems[0]}{more}")
         write_table(plan.staging / "left_out.parquet", pd.DataFrame([vars(problem) for problem in problems]))
-    return good
+    return good, problems
 
 
 def _in_order(plan: Plan, samples: dict[str, list[SampleFiles]]) -> dict[str, list[SampleFiles]]:

@@ -104,7 +104,7 @@ def lineage(name: Name, workspace: WorkspaceOption = WORKSPACE, json: JsonOption
 def _lineage_tree(store: Store, ref: ArtifactRef, seen: set[str], role: str | None) -> Tree:
     label = f"[bold]{ref.kind}[/bold]/{ref.key}" + (f"  [dim]{role}[/dim]" if role else "")
     if not store.exists(ref):
-        return Tree(f"{label}  [red]removed[/red]")
+        return Tree(f"{label}  [red]not here[/red]")
     if str(ref) in seen:
         return Tree(f"{label}  [dim]as above[/dim]")
     seen.add(str(ref))

@@ -20,7 +20,7 @@ from flows.cli.options import (
 )
 from segspade_core.errors import InputError
 from storage.aliases import Aliases
-from storage.manifest import Manifest
+from storage.manifest import Manifest, removing
 from storage.moving import Move, check_apart, move, plan_move
 from storage.refs import ArtifactRef
 from storage.store import Store
@@ -51,7 +51,7 @@ def push(
     """
     with reporting_errors():
         source = Store(existing_workspace(workspace))
-        _copy("push", source, names, to, alone, alias)
+        _copy("push", "--to", source, names, to, alone, alias)
 
 
 def pull(
@@ -66,15 +66,19 @@ def pull(
     See push.
     """
     with reporting_errors():
-        _copy("pull", Store(existing_workspace(source)), names, workspace, alone, alias)
+        _copy(
+            "pull", "--workspace", Store(existing_workspace(source, "--from")), names, workspace, alone, alias
+        )
 
 
-def _copy(what: str, source: Store, names: list[str], to: Path, alone: bool, alias: str | None) -> None:
+def _copy(
+    what: str, option: str, source: Store, names: list[str], to: Path, alone: bool, alias: str | None
+) -> None:
     refs = list(dict.fromkeys(source.resolve(name) for name in names))
     if alias is not None and len(refs) != 1:
         raise InputError(f"--alias {alias}: names one artifact, and these are {len(refs)}")
     named = None if alias is None else Aliases(to).get(refs[0].kind, alias)  # fails where it is no name
-    target = Store(workspace_for_writing(to))
+    target = Store(workspace_for_writing(to, option))
     check_apart(source, target)
     planned = plan_move(source, target, refs, alone=alone)
     started = time.monotonic()
@@ -105,8 +109,9 @@ def _tell(planned: Move, source: Store, target: Store, seconds: float) -> None:
     )
     for manifest in planned.differing:
         console.print(
-            f"{manifest.ref}: {target.where} has one with other contents, made {manifest.created}, which "
-            "was kept; what it was copied with is of the other",
+            f"{manifest.ref}: {target.where} has other contents under this key, made {manifest.created}, and "
+            f"they were kept. {removing(str(manifest.ref), target.where).partition(',')[0]}; the same again "
+            "copies it then",
             style="yellow",
             highlight=False,
         )

@@ -15,7 +15,7 @@ from segspade_core.config import RunConfig, Split
 from segspade_core.config.yaml_file import MAX_BYTES, read_mapping, read_value
 from segspade_core.errors import InputError, printable
 from storage.errors import StorageError
-from storage.mirror import REMOTE
+from storage.mirror import REMOTE, mirror_in
 from storage.places import workspace_path
 
 WORKSPACE = Path("workspace")
@@ -106,17 +106,23 @@ def parse_splits(names: Sequence[str]) -> tuple[Split, ...]:
     return tuple(dict.fromkeys(names))  # type: ignore[arg-type]
 
 
-def existing_workspace(workspace: Path) -> Path:
+def existing_workspace(workspace: Path, option: str = "--workspace") -> Path:
     """The workspace of a command that reads.
 
     Raises:
         InputError: it is not there, or is a folder of something else.
     """
+    _check_bucket(workspace)
     if not workspace.is_dir() or not _may_be_workspace(workspace):
         raise InputError(
-            f"{workspace}: there is no workspace; name another with --workspace, or make one: `segspade demo`"
+            f"{workspace}: there is no workspace; name another with {option}, or make one: `segspade demo`"
         )
     return workspace
+
+
+def _check_bucket(workspace: Path) -> None:
+    if (mirror := mirror_in(workspace)) is not None:
+        mirror.check()
 
 
 def _may_be_workspace(folder: Path) -> bool:
@@ -125,19 +131,21 @@ def _may_be_workspace(folder: Path) -> bool:
     return not found or not found.isdisjoint({"artifacts", "staging", "aliases", ".prefect", REMOTE})
 
 
-def workspace_for_writing(workspace: Path) -> Path:
+def workspace_for_writing(workspace: Path, option: str = "--workspace") -> Path:
     """The workspace of a command that makes something, made when missing; absolute.
 
     Raises:
         InputError: it is a file, or cannot be written.
     """
+    _check_bucket(workspace)
     try:
         place = workspace.expanduser().absolute()
         place.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError) as error:
         why = error.strerror if isinstance(error, OSError) else "there is no such home"
+        why = "it is a file" if isinstance(error, FileExistsError) else why
         raise InputError(
-            f"{workspace}: no workspace can be made there ({why}); give another with --workspace"
+            f"{workspace}: no workspace can be made there ({why}); give another with {option}"
         ) from error
     return place
 

@@ -17,6 +17,7 @@ from flows.cli.options import WORKSPACE, JsonOption, WorkspaceOption, existing_w
 from flows.cli.tidying import moment_ago, parse_age
 from segspade_core.errors import InputError
 from storage.errors import StorageError
+from storage.manifest import removing
 from storage.refs import KINDS, ArtifactRef
 from storage.store import Problem, Store
 from storage.usage import Usage, usage
@@ -49,6 +50,8 @@ def verify(
         else:
             for problem in problems:
                 typer.echo(str(problem), err=True)
+            for ref in dict.fromkeys(str(problem.ref) for problem in problems):
+                typer.echo(f"to mend it: {removing(ref, store.where)}", err=True)
             did = "looked over" if quick else "read"
             rate = f" in {seconds:.1f} s, {human_bytes(count / max(seconds, 1e-3))}/s" if not quick else ""
             Console(stderr=True, soft_wrap=True).print(
@@ -123,15 +126,17 @@ def gc(
         plan = store.gc_plan(keep_last, before)
         items = store.gc(plan) if delete else plan.items
         if json:
-            found = [{"path": str(item.path), "bytes": item.bytes, "why": item.why} for item in items]
+            found = [
+                {"path": store.shown_path(item.path), "bytes": item.bytes, "why": item.why} for item in items
+            ]
             print_json({"deleted": delete, "items": found})
             return
         for item in items:
             did = "deleted" if delete else "would delete"
-            typer.echo(f"{did}  {human_bytes(item.bytes):>9}  {item.path}  ({item.why})")
+            typer.echo(f"{did}  {human_bytes(item.bytes):>9}  {store.shown_path(item.path)}  ({item.why})")
         total = human_bytes(sum(item.bytes for item in items))
         end = "" if delete or not items else "; --delete deletes them"
-        Console(stderr=True).print(f"{len(items)} items, {total}{end}", highlight=False)
+        Console(stderr=True).print(f"{_count(len(items), 'item')}, {total}{end}", highlight=False)
 
 
 @artifacts.command()
@@ -140,7 +145,7 @@ def du(
     workspace: WorkspaceOption = WORKSPACE,
     json: JsonOption = False,
 ) -> None:
-    """What takes room: bytes of every kind and artifact, largest first, and of what is half made.
+    """What takes room: bytes of every kind, of its artifacts, largest first, and of what is half made.
 
     Files that several artifacts share (hard links) count once in sums.
     """
@@ -149,15 +154,17 @@ def du(
         if kind not in (None, *KINDS):
             raise InputError(f"'{kind}' is no kind of artifact; the kinds are {', '.join(KINDS)}")
         used = usage(store, kind)
-        free = shutil.disk_usage(workspace).free
+        # of a bucket nobody knows
+        free = None if store.mirror is not None else shutil.disk_usage(workspace).free
         if json:
             print_json(_usage_as_json(used, free))
             return
         if used.folders:
             Console().print(_usage_table(used))
         shared = f", {human_bytes(used.shared)} shared" if used.shared else ""
+        left = "" if free is None else f"; {human_bytes(free)} are free"
         Console(stderr=True, soft_wrap=True).print(
-            f"{human_bytes(used.bytes)} in {workspace}{shared}; {human_bytes(free)} are free", highlight=False
+            f"{human_bytes(used.bytes)} in {store.where}{shared}{left}", highlight=False
         )
 
 
@@ -180,7 +187,7 @@ def _or_none(count: int) -> str:
     return human_bytes(count) if count else ""
 
 
-def _usage_as_json(used: Usage, free: int) -> dict[str, Any]:
+def _usage_as_json(used: Usage, free: int | None) -> dict[str, Any]:
     groups = used.groups()
     return {
         "bytes": used.bytes,

@@ -172,7 +172,7 @@ def test_bad_input_is_one_sentence_and_status_2(
 def test_a_workspace_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     status, error = error_of("demo", "-w", tmp_path / "file")
-    assert (status, "no workspace can be made there (File exists)" in error) == (2, True)
+    assert (status, "no workspace can be made there (it is a file)" in error) == (2, True)
 
 
 def test_a_server_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

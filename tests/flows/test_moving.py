@@ -73,7 +73,10 @@ def test_other_contents_under_the_same_key_are_told(refs: dict[str, ArtifactRef]
         )
     pushed = typed(f"push {refs['statistics']} --to other")
     assert pushed.exit_code == 0
-    assert f"{refs['statistics']}: {other.where} has one with other contents, made 20" in pushed.stderr
+    assert f"{refs['statistics']}: {other.where} has other contents under this key, made 20" in pushed.stderr
+    assert (
+        f"`segspade artifacts remove {refs['statistics']} --force --workspace {other.where}`" in pushed.stderr
+    )
 
 
 @pytest.mark.parametrize(
@@ -87,8 +90,8 @@ def test_other_contents_under_the_same_key_are_told(refs: dict[str, ArtifactRef]
         ("push segmenter/none --to other", "'segmenter/none' is not in workspace"),
         ("push REF OTHER --to other --alias best", "--alias best: names one artifact, and these are 2"),
         ("push REF --to other --alias a/b", "alias 'a/b': letters, digits"),
-        ("pull REF --from nowhere", "nowhere: there is no workspace"),
-        ("push REF --to file", "file: no workspace can be made there"),
+        ("pull REF --from nowhere", "nowhere: there is no workspace; name another with --from"),
+        ("push REF --to file", "file: no workspace can be made there (it is a file); give another with --to"),
     ],
 )
 def test_what_cannot_be_is_said_and_nothing_made(

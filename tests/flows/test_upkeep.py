@@ -44,7 +44,11 @@ def test_verify_tells_bytes_rate_and_problems(refs: dict[str, ArtifactRef]) -> N
     shard.write_bytes(content)
     damaged = typed("verify")
     assert damaged.exit_code == 3
-    assert damaged.stderr.splitlines()[0] == f"{refs['images']}/val.zarr/image/c/0/0/0/0: altered"
+    problem, mend, *_ = damaged.stderr.splitlines()
+    assert problem == f"{refs['images']}/val.zarr/image/c/0/0/0/0: altered"
+    assert mend.startswith(
+        f"to mend it: `segspade artifacts remove {refs['images']} --force` deletes it, and"
+    )
     assert damaged.stderr.strip().endswith(", 1 problem")
     assert typed(f"verify {refs['dataset']}").exit_code == 0
     assert typed("verify --quick").exit_code == 0

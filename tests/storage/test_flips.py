@@ -85,7 +85,7 @@ def _found_by_reading(ref: ArtifactRef, folder: Path, array: str, shard: int, wh
     assert sample is not None, message
     assert int(sample[1]) // 16 == shard
     assert f"of shard {shard}, " in message
-    assert f"`segspade artifacts remove {ref} --force`" in message
+    assert f"`segspade artifacts remove {ref} --force --workspace " in message
     return True
 
 

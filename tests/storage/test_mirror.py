@@ -174,7 +174,8 @@ def test_a_shard_that_was_altered_in_the_bucket_is_named_and_not_kept(here, ther
     for _ in range(2):
         with pytest.raises(
             DamagedArtifact,
-            match=rf"^{there.where}/{name}: altered\. `segspade artifacts remove {REF} --force` deletes it",
+            match=rf"^{there.where}/{name}: altered\. `segspade artifacts remove {REF} --force "
+            rf"--workspace {there.where}` deletes it",
         ):
             array[20]
     bucket.delete([name])

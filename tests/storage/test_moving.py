@@ -114,6 +114,35 @@ def test_one_that_is_there_with_other_contents_is_kept_and_told(
     assert whole(target, data) == before != whole(source, data)
 
 
+def test_one_that_was_made_alike_there_is_no_other(
+    stores: tuple[Store, Store], samples: dict[str, np.ndarray]
+) -> None:
+    """Fault: the order in which a manifest lists files differs from disk to bucket, and is no difference."""
+    source, target = stores
+    data = dataset(source, samples)
+    assert dataset(target, samples) == data
+    plan = plan_move(source, target, [data])
+    assert (plan.kept, plan.differing) == ((data,), ())
+
+
+def test_a_copy_that_lacks_a_file_is_not_taken_for_whole(
+    stores: tuple[Store, Store], samples: dict[str, np.ndarray]
+) -> None:
+    """Fault: `there already` is said of what cannot be read; the remedy deletes the whole one."""
+    source, target = stores
+    data = dataset(source, samples)
+    moved(source, target, data)
+    path = target.folder(data) / "train.zarr/image/c/0/0/0/0"
+    if target.mirror is None:
+        path.unlink()
+    else:
+        target.mirror.bucket.delete([target.mirror.name(path)])
+    with pytest.raises(
+        DamagedArtifact, match=rf"missing\. .*remove {data} --force --workspace {target.where}`"
+    ):
+        plan_move(source, target, [data])
+
+
 def test_an_ancestor_that_was_deleted_is_told_and_the_rest_copied(stores: tuple[Store, Store]) -> None:
     source, target = stores
     data = commit(source, "dataset", "d")
@@ -226,7 +255,9 @@ def test_a_file_that_is_damaged_at_the_source_is_named_and_nothing_committed(
         path.write_bytes(b"\0" + path.read_bytes()[1:])
     else:
         source.mirror.bucket.put(source.mirror.name(path), b"nonsense")
-    with pytest.raises(DamagedArtifact, match=f"{name}: altered"):
+    with pytest.raises(
+        DamagedArtifact, match=f"{name}: altered.*remove {data} --force --workspace {source.where}`"
+    ):
         moved(source, target, data)
     assert target.refs() == []
     if source.mirror is None:
@@ -271,6 +302,9 @@ def test_one_workspace_is_not_two(tmp_path: Path) -> None:
     (tmp_path / "b").symlink_to(tmp_path / "a")
     with pytest.raises(StorageError, match="is the very workspace that would be copied from"):
         check_apart(Store(tmp_path / "a"), Store(tmp_path / "b"))
+    for one, other in (("a", "b/c"), ("a/c", "b")):
+        with pytest.raises(StorageError, match="one workspace must not lie in another"):
+            check_apart(Store(tmp_path / one), Store(tmp_path / other))
 
 
 def test_the_manifest_comes_last(

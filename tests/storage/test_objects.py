@@ -44,6 +44,23 @@ def test_objects_are_put_found_listed_and_deleted(url):
         list(bucket.blocks("none"))
 
 
+@pytest.mark.parametrize(
+    ("address", "plain", "message"),
+    [
+        ("127.0.0.1:9000", "true", "AWS_ENDPOINT_URL=127.0.0.1:9000: no URL of a server; give one such as"),
+        ("localhost", "true", "AWS_ENDPOINT_URL=localhost: no URL of a server"),
+        ("ftp://host", "true", "AWS_ENDPOINT_URL=ftp://host: no URL of a server"),
+        ("http://127.0.0.1:1", "", "plain HTTP, .* set AWS_ALLOW_HTTP=true if that is meant"),
+    ],
+)
+def test_a_wrong_endpoint_is_told_as_such(monkeypatch, address, plain, message):
+    """Fault: a panic of the library, or "the bucket does not answer", for what is a variable's fault."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+    monkeypatch.setenv("AWS_ALLOW_HTTP", plain)
+    with pytest.raises(StorageError, match=message):
+        open_bucket("s3://bucket/team")
+
+
 def test_a_put_on_condition_never_undoes_what_another_put(url):
     bucket = open_bucket(url)
     first = bucket.put_new("a", b"1")

@@ -52,6 +52,18 @@ def test_what_can_hold_no_workspace_is_refused():
             workspace_path(url)
 
 
+@pytest.mark.parametrize("text", ["s3//team/x", "s3/team/x", "gs//team/x"])
+def test_a_url_without_its_colon_is_no_folder(text, tmp_path, monkeypatch):
+    """Fault: artifacts go to a folder of this machine, and whoever typed it believes them in the bucket."""
+    monkeypatch.chdir(tmp_path)
+    scheme = text[:2]
+    with pytest.raises(MissingArtifact, match=rf"do you mean {scheme}://team/x\? A folder .* is written \./"):
+        workspace_path(text)
+    assert workspace_path(f"./{text}") == Path(text)
+    (tmp_path / scheme).mkdir()
+    assert workspace_path(text) == Path(text)
+
+
 def test_models_take_urls():
     class Asks(BaseModel):
         workspace: Workspace

@@ -63,6 +63,13 @@ def test_it_is_what_du_says(store: Store, make: Make) -> None:
     assert usage(store).bytes == int(said.split()[0])
 
 
+def test_what_was_deleted_takes_nothing(store: Store, make: Make) -> None:
+    """Fault: a server that lists folders which are empty by now has artifacts that are not there."""
+    ref = make()
+    store.remove(ref)
+    assert usage(store).folders == []
+
+
 @pytest.mark.parametrize("backend", ["local"], indirect=True)
 def test_a_workspace_that_holds_nothing(store: Store) -> None:
     used = usage(store)

@@ -107,7 +107,10 @@ def test_all_faults_are_told_at_once_and_nothing_is_written(workspace: Path, sou
     assert [path for path in files_under(workspace) if path.parent.name != "locks"] == []
 
 
-def test_skip_bad_leaves_out_and_records(workspace: Path, source: Path) -> None:
+def test_skip_bad_leaves_out_tells_and_records(
+    workspace: Path, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fault: a dataset that lacks frames, and nobody who hears of it."""
     _break(source)
     ref = make(plan_ingest(workspace, source, CONFIG.model_copy(update={"skip_bad": True})))
     folder = Store(workspace).path(ref)
@@ -115,6 +118,10 @@ def test_skip_bad_leaves_out_and_records(workspace: Path, source: Path) -> None:
     arrays = open_split(folder / "train.zarr")
     np.testing.assert_array_equal(arrays["label_ids"][:], maps(2, COUNT)[left])
     assert len(read_table(folder / "left_out.parquet")) == 2
+    assert Store(workspace).manifest(ref).metrics == {"files_left_out": 2}
+    told = " ".join(capsys.readouterr().err.split())
+    assert told.startswith("left out gtFine/train/")
+    assert told.endswith("(and 1 more: see left_out.parquet)")
     assert len(read_table(folder / "train.samples.parquet")) == 16
 
 
