@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
@@ -205,6 +205,8 @@ def test_ohem_by_definition(batch: Batch, threshold: float, share: float) -> Non
     rows = sorted(((-log[c], c) for log, c in pixels(*batch)), reverse=True)
     least = math.ceil(share * len(rows))
     kept = [row for n, row in enumerate(rows) if n < least or math.exp(-row[0]) < threshold]
+    # in float32 two losses may be one: which of the two pixels is kept is open then
+    assume(len(kept) in (0, len(rows)) or kept[-1][0] - rows[len(kept)][0] > 1e-5)
     losses = [float(WEIGHTS[c]) * loss for loss, c in kept]
     weights = WEIGHTS[: batch[0].shape[1]]
     expected = mean(losses, [float(WEIGHTS[c]) for _, c in kept])
