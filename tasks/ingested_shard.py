@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
@@ -53,7 +53,7 @@ class IngestedShard:
         """Add a sample from its files. Raises SourceError: they are wrong."""
         loaded = load_sample(source, files, config)
         arrays = {name: array for name, array in vars(loaded.sample).items() if array is not None}
-        self._add(arrays, loaded.full_size, {**vars(files), "source_sha256": loaded.sha256})
+        self._add(arrays, loaded.full_size, lambda: {**vars(files), "source_sha256": loaded.sha256})
 
     def take(self, earlier: Earlier, row: int) -> bool:
         """Add a sample from an earlier dataset, if that has all of it."""
@@ -63,7 +63,8 @@ class IngestedShard:
             return False
         arrays, *full_size = (arrays for arrays in found if arrays is not None)
         (about,) = earlier.rows(self._part.split, [row]).to_dict("records")
-        self._add(arrays, full_size[0] if full_size else {}, {str(name): about[name] for name in about})
+        row_there = {str(name): about[name] for name in about}
+        self._add(arrays, full_size[0] if full_size else {}, lambda: row_there)
         return True
 
     def put(self) -> None:
@@ -75,12 +76,12 @@ class IngestedShard:
         # the shard's marker comes last: a part with a marker has its rows too
         self._writer.put()
 
-    def _add(self, arrays: Arrays, full_size: Arrays, row: dict[str, Any]) -> None:
-        self._rows.append(row)
+    def _add(self, arrays: Arrays, full_size: Arrays, row: Callable[[], dict[str, Any]]) -> None:
         self._wait()  # one at a time: a sample of full size takes tens of megabytes
-        self._packed = self._packing.submit(self._pack, arrays, full_size)
+        self._packed = self._packing.submit(self._pack, arrays, full_size, row)
 
-    def _pack(self, arrays: Arrays, full_size: Arrays) -> None:
+    def _pack(self, arrays: Arrays, full_size: Arrays, row: Callable[[], dict[str, Any]]) -> None:
+        self._rows.append(row())
         self._writer.add(_those_of(self._writer, arrays))
         if self._full_size is not None:
             self._full_size.add(_those_of(self._full_size, full_size))

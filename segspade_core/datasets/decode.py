@@ -53,7 +53,15 @@ class LoadedSample:
 
     sample: Sample
     full_size: dict[str, Array]  # label_ids uint8, instance_ids uint16, as annotated: (H, W); those there are
-    sha256: str  # of the files' bytes one after the other: `cat PHOTOGRAPH LABELS INSTANCES | sha256sum`
+    contents: tuple[bytes, ...]  # of the files: photograph, label map, instance map; those there are
+
+    @property
+    def sha256(self) -> str:
+        """Of the files' bytes one after the other: `cat PHOTOGRAPH LABELS INSTANCES | sha256sum`."""
+        digest = hashlib.sha256()
+        for content in self.contents:
+            digest.update(content)
+        return digest.hexdigest()
 
 
 def check_sample(source: Reads, files: SampleFiles, config: IngestConfig) -> list[Problem]:
@@ -100,37 +108,37 @@ def load_sample(source: Reads, files: SampleFiles, config: IngestConfig) -> Load
         SourceError: a file is wrong: see `check_sample`.
         OSError: the disk failed; another try may help.
     """
-    arrays, problems, digest = _read(source, files, config)
+    arrays, problems, contents = _read(source, files, config)
     if problems:
         raise SourceError(str(source.place), problems)
     full_size = {name: arrays[name] for name in _WORDS if name in arrays}
     if "label_ids" in full_size and config.layout == "camvid":
         full_size["label_ids"] = TO_LABEL_IDS[full_size["label_ids"]]
     maps = {name: resize_nearest(array, config.size) for name, array in full_size.items()}
-    return LoadedSample(Sample(image=resize_area(arrays["image"], config.size), **maps), full_size, digest)
+    return LoadedSample(Sample(image=resize_area(arrays["image"], config.size), **maps), full_size, contents)
 
 
 def _read(
     source: Reads, files: SampleFiles, config: IngestConfig
-) -> tuple[dict[str, Array], list[Problem], str]:
-    """Pixels as stored, by the names of Sample; what is wrong; the digest of all bytes."""
+) -> tuple[dict[str, Array], list[Problem], tuple[bytes, ...]]:
+    """Pixels as stored, by the names of Sample; what is wrong; the bytes of the files."""
     arrays: dict[str, Array] = {}
     problems: list[Problem] = []
-    digest = hashlib.sha256()
+    contents: list[bytes] = []
     for name, decode in _DECODERS.items():
         path = getattr(files, name)
         if path is None:
             continue
         try:
             content = source.read(path)
-            digest.update(content)
+            contents.append(content)
             array = decode(content)
             _check_content(name, array, arrays, config)
         except BadFile as error:
             problems.append(error.of(path))
         else:
             arrays[name] = array
-    return arrays, problems, digest.hexdigest()
+    return arrays, problems, tuple(contents)
 
 
 def _check_content(name: str, array: Array, before: dict[str, Array], config: IngestConfig) -> None:
