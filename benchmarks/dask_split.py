@@ -35,8 +35,9 @@ from artifacts_for_benchmarks import drawn_dataset, untrained_segmenter
 from server_for_benchmarks import own_server
 
 from segspade_core.config import RuntimeConfig, SegmentConfig
-from storage.arrays import SHARD, open_split
+from storage.arrays import open_split
 from storage.refs import ArtifactRef
+from storage.split_layout import SHARD
 from storage.store import Store
 
 if TYPE_CHECKING:

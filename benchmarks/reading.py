@@ -27,7 +27,9 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from segspade_core.config.base import Codec
 from segspade_core.datasets.resize import resize_area
-from storage.arrays import create_split, open_split, shards, write_shard
+from storage.arrays import open_split
+from storage.shard_writing import write_shard
+from storage.split_layout import create_split, shards
 
 BATCH, WORKERS = 8, 2
 CODECS: tuple[Codec, ...] = ("fast", "small", "raw")

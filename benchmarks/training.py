@@ -39,7 +39,9 @@ from segspade_core.segmentation.step import Updates
 from segspade_core.training.device import autocast, pick_device
 from segspade_core.training.divergence import Place
 from segspade_core.training.events import EpochEvent, StepEvent
-from storage.arrays import create_split, open_split, write_shard
+from storage.arrays import open_split
+from storage.shard_writing import write_shard
+from storage.split_layout import create_split
 
 SIZE = (256, 512)
 CLASSES = 34

@@ -185,7 +185,7 @@ def _told(marker: bytes) -> Made | None:
 
 
 def _is_marker(inside: str) -> bool:
-    """Whether this is a marker of `storage.arrays`: done/<split>.zarr/<shard>.json."""
+    """Whether this is a marker of `storage.shard_writing`: done/<split>.zarr/<shard>.json."""
     parts = inside.split("/")
     return len(parts) == 3 and parts[0] == "done" and parts[1].endswith(".zarr")
 

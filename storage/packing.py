@@ -28,7 +28,7 @@ class ShardPacker:
     """Packs the samples of one array; threads may share it."""
 
     def __init__(self, metadata: Mapping[str, Any]) -> None:
-        """Understand an array that `storage.arrays` made.
+        """Understand an array that `storage.split_layout` made.
 
         Args:
             metadata: of its zarr.json.

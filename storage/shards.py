@@ -63,7 +63,7 @@ class ShardReader:
             metadata: of its zarr.json.
 
         Raises:
-            ValueError: the array is of another form than `storage.arrays` writes.
+            ValueError: the array is of another form than `storage.split_layout` lays out.
         """
         shape = metadata["shape"]
         shard = metadata["chunk_grid"]["configuration"]["chunk_shape"]

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from storage.arrays import SplitArrays, open_split, take_shard
+from storage.arrays import SplitArrays, open_split
 from storage.errors import MissingArtifact
 from storage.refs import ArtifactRef
+from storage.shard_writing import take_shard
 from storage.store import Store
 from storage.tables import read_table, write_table
 from tasks.plan import Part, Plan

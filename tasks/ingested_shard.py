@@ -14,7 +14,7 @@ from segspade_core.config import IngestConfig
 from segspade_core.datasets.decode import Reads, load_sample
 from segspade_core.datasets.files import SampleFiles
 from segspade_core.errors import Problem
-from storage.arrays import ShardWriter
+from storage.shard_writing import ShardWriter
 from storage.tables import write_table
 from tasks.earlier import Earlier
 from tasks.plan import Part, Plan

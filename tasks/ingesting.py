@@ -20,9 +20,9 @@ from segspade_core.datasets.index import find_samples
 from segspade_core.datasets.read_ahead import ReadAhead
 from segspade_core.datasets.source import BadFile, SampleFiles, Source, open_source
 from segspade_core.errors import InputError, Problem, SourceError
-from storage.arrays import create_split
 from storage.keys import fingerprint
 from storage.refs import ArtifactRef
+from storage.split_layout import create_split
 from storage.store import Store
 from storage.tables import read_table, write_table
 from tasks.earlier import NEW, OF_FILES, earlier_dataset, plan_inputs

@@ -11,10 +11,11 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, computed_field, model_validator
 
 from segspade_core.config import RuntimeConfig
-from storage.arrays import shard_done, shards
 from storage.keys import artifact_key
 from storage.places import Workspace, shown
 from storage.refs import ArtifactRef
+from storage.shard_writing import shard_done
+from storage.split_layout import shards
 from storage.store import Store
 
 

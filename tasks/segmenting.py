@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from segspade_core.config import RuntimeConfig, SegmentConfig
-from storage.arrays import write_shard
 from storage.refs import ArtifactRef
+from storage.shard_writing import write_shard
 from tasks.accelerator import accelerator_turn
 from tasks.models import device_name, segmenter_of
 from tasks.plan import Part, Plan, StoredPart, part_is_made

@@ -10,8 +10,9 @@ import pandas as pd
 
 from segspade_core.config import Resolution, Split
 from segspade_core.errors import InputError
-from storage.arrays import SplitArrays, create_split, open_split
+from storage.arrays import SplitArrays, open_split
 from storage.refs import ArtifactRef
+from storage.split_layout import create_split
 from storage.store import Store
 from storage.tables import read_table, write_table
 from tasks.plan import Part, Plan, parts_of

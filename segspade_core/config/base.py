@@ -16,7 +16,7 @@ from pydantic import (
 
 Split = Literal["train", "val", "test"]
 Layout = Literal["cityscapes", "camvid", "minicity"]
-Codec = Literal["fast", "small", "raw"]  # as storage.arrays has them
+Codec = Literal["fast", "small", "raw"]  # as storage.split_layout has them
 
 
 _LARGEST = 2**63 - 1  # of what counts, seeds and sizes are taken to be everywhere

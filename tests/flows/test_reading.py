@@ -66,7 +66,7 @@ def test_every_library_reads_what_was_written(read: dict[str, Any]) -> None:
 
 def test_the_page_names_every_array_and_its_axes() -> None:
     """Fault: an array is added, and nobody outside learns of it."""
-    from storage.arrays import DIMENSIONS, DTYPES
+    from storage.split_layout import DIMENSIONS, DTYPES
 
     rows = re.findall(r"^\| `(\w+)` \| ([\w, ]+) \| (\w+)", PAGE.read_text(), re.M)
     assert [name for name, _, _ in rows] == list(DTYPES)

@@ -18,10 +18,11 @@ from safetensors.numpy import save
 
 from storage import staging as staging_module
 from storage.aliases import Aliases
-from storage.arrays import Codec, create_split, write_shard
 from storage.files import put_bytes
 from storage.keys import artifact_key
 from storage.refs import ArtifactRef
+from storage.shard_writing import write_shard
+from storage.split_layout import Codec, create_split
 from storage.store import Staging, Store
 from storage.tables import write_table
 

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from storage import staging as staging_module
-from storage.arrays import create_split, shard_done, shards, write_shard
 from storage.files import sha256_file
 from storage.keys import artifact_key
 from storage.refs import ArtifactRef
+from storage.shard_writing import shard_done, write_shard
+from storage.split_layout import create_split, shards
 from storage.store import Store
 from storage.tables import write_table
 

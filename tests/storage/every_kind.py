@@ -12,10 +12,11 @@ import pandas as pd
 from PIL import Image
 from safetensors.numpy import save
 
-from storage.arrays import Codec, create_split, shards, write_shard
 from storage.files import put_bytes
 from storage.keys import artifact_key
 from storage.refs import KINDS, ArtifactRef
+from storage.shard_writing import write_shard
+from storage.split_layout import Codec, create_split, shards
 from storage.store import Store
 from storage.tables import write_table
 

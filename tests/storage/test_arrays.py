@@ -13,11 +13,13 @@ import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.arrays import SHARD, create_split, open_split, shard_done, shards, write_shard
+from storage.arrays import open_split
 from storage.errors import DamagedArtifact, StorageError
 from storage.files import files_under
 from storage.keys import artifact_key
 from storage.refs import ArtifactRef
+from storage.shard_writing import shard_done, write_shard
+from storage.split_layout import SHARD, create_split, shards
 
 MADE_OF = {"stage": "ingest", "revision": 1, "config": {}, "inputs": {"source": "source/" + "0" * 32}}
 REF = ArtifactRef(kind="dataset", key=artifact_key(**MADE_OF))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from artifacts import commit
 
-from storage.arrays import SplitArrays, create_split, open_split, shards, take_shard, write_shard
+from storage.arrays import SplitArrays, open_split
 from storage.cache_limit import VARIABLE, limit_bytes
 from storage.errors import StorageError
 from storage.files import files_under
@@ -17,6 +17,8 @@ from storage.keys import artifact_key
 from storage.mirror import Mirror, make_mirror
 from storage.places import workspace_path
 from storage.refs import ArtifactRef
+from storage.shard_writing import take_shard, write_shard
+from storage.split_layout import create_split, shards
 from storage.store import Store
 
 COUNT, SIZE = 96, (16, 24)

@@ -21,12 +21,14 @@ from buckets import Proxy
 
 from storage import leases
 from storage.aliases import Aliases
-from storage.arrays import create_split, open_split, shard_done, shards, take_shard, write_shard
+from storage.arrays import open_split
 from storage.errors import DamagedArtifact, MissingArtifact, StorageError
 from storage.files import files_under, put_bytes
 from storage.keys import artifact_key
 from storage.mirror import make_mirror
 from storage.refs import ArtifactRef
+from storage.shard_writing import shard_done, take_shard, write_shard
+from storage.split_layout import create_split, shards
 from storage.store import Store
 from storage.usage import usage
 
@@ -39,7 +41,8 @@ import sys, time
 from pathlib import Path
 import numpy as np
 from storage import leases
-from storage.arrays import create_split, shard_done, shards, write_shard
+from storage.shard_writing import shard_done, write_shard
+from storage.split_layout import create_split, shards
 from storage.files import put_bytes
 from storage.refs import ArtifactRef
 from storage.store import Store

@@ -11,7 +11,7 @@ import pytest
 from artifacts import commit
 
 from storage import moving
-from storage.arrays import create_split, open_split, shard_done, write_shard
+from storage.arrays import open_split
 from storage.errors import DamagedArtifact, MissingArtifact, StorageError
 from storage.files import files_under
 from storage.keys import artifact_key
@@ -19,6 +19,8 @@ from storage.manifest import NAME, FileRecord
 from storage.mirror import make_mirror
 from storage.moving import Move, check_apart, move, plan_move
 from storage.refs import ArtifactRef
+from storage.shard_writing import shard_done, write_shard
+from storage.split_layout import create_split
 from storage.store import Store
 
 ZEROS = {"source": "source/" + "0" * 32}

@@ -16,9 +16,11 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.arrays import Codec, create_split, open_split, write_shard
+from storage.arrays import open_split
 from storage.errors import DamagedArtifact
+from storage.shard_writing import write_shard
 from storage.shards import ShardReader
+from storage.split_layout import Codec, create_split
 
 NAMES = ("image", "label_ids", "instance_ids", "confidence")
 # for a process that imports what this one does

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from storage.arrays import create_split, shards, write_shard
 from storage.keys import artifact_key
 from storage.refs import ArtifactRef
+from storage.shard_writing import write_shard
+from storage.split_layout import create_split, shards
 from storage.store import Store
 from storage.tables import write_table
 

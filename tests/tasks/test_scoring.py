@@ -17,7 +17,9 @@ from segspade_core.metrics.painting import Judges, Looks, look
 from segspade_core.metrics.painting_summary import summarise_painting
 from segspade_core.metrics.summary import summarise
 from segspade_core.metrics.tally import Comparison, Tally
-from storage.arrays import create_split, open_split, shards, write_shard
+from storage.arrays import open_split
+from storage.shard_writing import write_shard
+from storage.split_layout import create_split, shards
 from storage.store import Store
 from storage.tables import read_table
 from tasks import judges
