@@ -14,6 +14,8 @@ from flows.cli.errors import reporting_errors
 from flows.cli.options import WORKSPACE, JsonOption, WorkspaceOption, existing_workspace, print_json
 from segspade_core.errors import InputError
 from storage.aliases import Aliases
+from storage.places import shown
+from storage.refs import ArtifactRef
 from storage.store import Store
 
 alias = typer.Typer(help="Names for artifacts, with history.", no_args_is_help=True)
@@ -25,14 +27,26 @@ AliasName = Annotated[str, typer.Argument(help="kind/alias, such as segmenter/pr
 def list_aliases(workspace: WorkspaceOption = WORKSPACE, json: JsonOption = False) -> None:
     """Every alias and what it points to."""
     with reporting_errors():
-        aliases = Aliases(existing_workspace(workspace)).list()
-        found = [{"kind": kind, "name": name, "key": key} for kind, name, key in aliases]
+        store = Store(existing_workspace(workspace))
+        found: list[dict[str, Any]] = [
+            {
+                "kind": kind,
+                "name": name,
+                "key": key,
+                "exists": store.exists(ArtifactRef(kind=kind, key=key)),
+            }
+            for kind, name, key in Aliases(workspace).list()
+        ]
         if json:
             print_json(found)
             return
+        if not found:
+            Console(stderr=True).print(f"{shown(workspace)} has no aliases yet", soft_wrap=True)
+            return
         table = Table("alias", "key", box=box.SIMPLE_HEAD)
         for row in found:
-            table.add_row(f"{row['kind']}/{row['name']}", row["key"])
+            gone = "" if row["exists"] else "  [red]deleted since[/red]"
+            table.add_row(f"{row['kind']}/{row['name']}", row["key"] + gone)
         Console().print(table)
 
 

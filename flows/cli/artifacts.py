@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,8 +48,10 @@ def list_artifacts(
             return
         if not manifests and not damaged:
             Console(stderr=True).print(
-                f"{shown(workspace)} holds no artifacts yet; `segspade demo` makes some"
+                f"{shown(workspace)} holds no {kind or 'artifacts'} yet; `segspade demo` makes some",
+                soft_wrap=True,
             )
+            return
         # as tight as 80 columns need it: half a key is of no use
         table = Table("kind", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
         table.add_column("key", no_wrap=True)
@@ -82,11 +85,21 @@ def show(name: Name, workspace: WorkspaceOption = WORKSPACE, json: JsonOption = 
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
         for field in ("stage", "revision", "created", "seconds", "device", "git_commit"):
             table.add_row(field, escape(str(getattr(manifest, field))))
+        width = max(console.width - 14, 20)  # beside the names of the fields
         for field in ("inputs", "config", "counts", "metrics", "packages"):
-            table.add_row(field, escape(yaml.safe_dump(getattr(manifest, field), sort_keys=False).strip()))
+            table.add_row(field, escape(_as_yaml(getattr(manifest, field), width)))
         console.print(table)
         size = sum(file.bytes for file in manifest.files)
         console.print(f"{len(manifest.files)} files, {human_bytes(size)}")
+
+
+def _as_yaml(value: Any, width: int) -> str:
+    """As YAML; what does not fit into `width` goes on deeper than it began, so that levels stay visible."""
+    wrapped: list[str] = []
+    for line in yaml.safe_dump(value, sort_keys=False, width=float("inf")).splitlines():
+        indent = " " * (len(line) - len(line.lstrip()) + 4)
+        wrapped += textwrap.wrap(line, width, subsequent_indent=indent, break_on_hyphens=False)
+    return "\n".join(wrapped)
 
 
 @artifacts.command()
