@@ -1,6 +1,6 @@
 """The Prefect server of a workspace: found, started when needed, and ended when nobody uses it any more.
 
-A Prefect server takes 10 to 20 s to start. So the first command that runs a flow starts one for the
+A Prefect server takes 5 to 20 s to start. So the first command that runs a flow starts one for the
 workspace, detached (see `server_process`), and the commands after it find it there. It ends itself when no
 process that registered as a client has been alive for a while. With PREFECT_API_URL set, that server is used
 and none is started.

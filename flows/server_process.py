@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from flows.server import HOST, home_of, is_alive, prepare_environment, write_record
+from flows.server_database import prepare_database
 
 IDLE_S = 15 * 60
 _LOOK_EVERY_S = 5.0
@@ -30,6 +31,7 @@ def serve(workspace: Path, port: int, lock: int | None = None, idle_s: float = I
     import uvicorn
     from prefect.server.api.server import create_app
 
+    prepare_database(home_of(workspace))
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(), host=HOST, port=port, log_level="error", lifespan="on", timeout_graceful_shutdown=5

@@ -24,6 +24,16 @@ for name in ("PREFECT_API_URL", "SEGSPADE_WORKSPACE", "SEGSPADE_CACHE", "SEGSPAD
     os.environ.pop(name, None)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def machine_cache(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Path]:
+    """A cache that the processes of one run of the tests share, for the sake of Prefect's empty database."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own if worker_id == "master" else own.parent) / "cache"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEGSPADE_CACHE", str(folder))
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a Prefect server for tests; 17 s to start. Tests that use it are marked `prefect`."""
