@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections import Counter
 from pathlib import Path
 
 from storage.errors import StorageError
-from storage.files import files_under
+from storage.files import files_under, is_partial
 from storage.shard_index import is_shard
 
+_ABANDONED_S = 3600
 VARIABLE = "SEGSPADE_CACHE_LIMIT"
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _fetched: Counter[Path] = Counter()  # bytes since this process last looked at a mirror
@@ -56,7 +58,9 @@ def keep_within_limit(root: Path, fetched: int) -> None:
                 status = path.stat()
             except FileNotFoundError:
                 continue  # another process deletes as well
-            shards.append((status.st_mtime_ns, path, status.st_size))
+            # a part of a shard is being written, unless whoever wrote it was killed
+            if not is_partial(path) or time.time() - status.st_mtime > _ABANDONED_S:
+                shards.append((status.st_mtime_ns, path, status.st_size))
     held = sum(size for _, _, size in shards)
     newest = max(shards, default=None)
     for shard in sorted(shards):

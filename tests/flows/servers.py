@@ -29,7 +29,8 @@ def prefect_server(home: Path, port: int, **settings: str) -> Iterator[str]:
     api = f"http://{HOST}:{port}/api"
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
     template = cache() / f"prefect-{prefect.__version__}.db"
-    if template.exists() and not (home / "prefect.db").exists():
+    own = "PREFECT_API_DATABASE_CONNECTION_URL" not in settings
+    if own and template.exists() and not (home / "prefect.db").exists():
         shutil.copy(template, home / "prefect.db")  # a quarter of a minute sooner
     with (home / "server.log").open("a") as log:
         environment = {**os.environ, "PREFECT_HOME": str(home), **settings}

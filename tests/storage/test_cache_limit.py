@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -102,6 +104,21 @@ def test_a_shard_that_goes_before_it_is_read_is_fetched_again(
     monkeypatch.setattr(Mirror, "fetch_shard", taken_away)
     np.testing.assert_array_equal(split_of(mirror)["image"][0], IMAGES[0])
     assert times == 3
+
+
+def test_what_another_writes_just_now_is_left_alone(mirror: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault: a shard's beginnings are deleted under the hands of who writes it; or those of the dead stay."""
+    monkeypatch.setenv(VARIABLE, "1B")
+    image = split_of(mirror)["image"]
+    image[0]
+    folder = next((mirror.path(REF) / "train.zarr" / "image").rglob("c/0/0/0/0")).parent
+    written, abandoned = folder / ".0.0123456789ab.part", folder / ".0.ba9876543210.part"
+    for path in (written, abandoned):
+        path.write_bytes(b"half a shard")
+    os.utime(written, (time.time() - 600,) * 2)
+    os.utime(abandoned, (time.time() - 2 * 3600,) * 2)
+    np.testing.assert_array_equal(image[COUNT - 1], IMAGES[COUNT - 1])
+    assert (written.exists(), abandoned.exists()) == (True, False)
 
 
 def test_a_shard_that_went_is_taken_over_all_the_same(mirror: Store, monkeypatch: pytest.MonkeyPatch) -> None:
