@@ -27,7 +27,7 @@ _loading = threading.Lock()
 def segmenter_of(workspace: Path, ref: ArtifactRef, runtime: RuntimeConfig) -> tuple[Segmenter, torch.device]:
     """The best segmenter of an artifact, on the device that `runtime` asks for, in evaluation mode."""
     with _loading:
-        device = _device(runtime)
+        device = device_of(runtime)
         return _segmenter(workspace, ref, device), device
 
 
@@ -45,25 +45,25 @@ def painting_models(
 ) -> PaintingModels:
     """The generator of an artifact, made ready to paint as `config` says on the device of `runtime`."""
     with _loading:
-        return _painting(workspace, ref, config.method, config.precision, _device(runtime))
+        return _painting(workspace, ref, config.method, config.precision, device_of(runtime))
 
 
 def generator_architecture(workspace: Path, ref: ArtifactRef) -> GeneratorArchitecture:
     """The architecture of a generator artifact, without loading its weights."""
     from segspade_core.training.checkpoint import read_metadata
 
-    return GeneratorArchitecture(**read_metadata(_weights(workspace, ref)[0])["architecture"])
+    return GeneratorArchitecture(**read_metadata(weights_of(workspace, ref)[0])["architecture"])
 
 
 def device_name(runtime: RuntimeConfig) -> str:
     """What manifests call the device that `runtime` asks for."""
     import torch
 
-    device = _device(runtime)
+    device = device_of(runtime)
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def _device(runtime: RuntimeConfig) -> torch.device:
+def device_of(runtime: RuntimeConfig) -> torch.device:
     import torch
 
     from segspade_core.training.device import pick_device
@@ -77,7 +77,7 @@ def _device(runtime: RuntimeConfig) -> torch.device:
 def _segmenter(workspace: Path, ref: ArtifactRef, device: torch.device) -> Segmenter:
     from segspade_core.segmentation import load_segmenter
 
-    return load_segmenter(*_weights(workspace, ref)).to(device).eval()
+    return load_segmenter(*weights_of(workspace, ref)).to(device).eval()
 
 
 @lru_cache(maxsize=1)
@@ -90,13 +90,13 @@ def _painting(
 ) -> PaintingModels:
     from segspade_core.spade import Painter, load_generator, load_style_encoder
 
-    weights = _weights(workspace, ref)
+    weights = weights_of(workspace, ref)
     generator = load_generator(*weights)
     painter = Painter(generator, device, method, precision)
     return PaintingModels(generator, load_style_encoder(*weights), painter)
 
 
-def _weights(workspace: Path, ref: ArtifactRef) -> tuple[bytes, str]:
+def weights_of(workspace: Path, ref: ArtifactRef) -> tuple[bytes, str]:
     store = Store(workspace)
     store.check_files(ref)
     path = store.path(ref) / "model.safetensors"

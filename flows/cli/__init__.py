@@ -13,9 +13,11 @@ from flows.cli import (
     moving,
     service,
     stage_commands,
+    studio,
     submitting,
     tidying,
     trials,
+    trying,
     upkeep,
 )
 
@@ -42,6 +44,8 @@ for command in (
     stage_commands.report,
 ):
     app.command(rich_help_panel="One stage")(command)
+app.command("try", rich_help_panel="One picture")(trying.try_)
+app.command(rich_help_panel="One picture")(studio.studio)
 for command in (service.deploy, service.worker, tidying.tidy):
     app.command(rich_help_panel="By itself")(command)
 app.command(rich_help_panel="What there is")(artifacts.export)

@@ -15,7 +15,15 @@ from rich.table import Table
 from rich.tree import Tree
 
 from flows.cli.errors import reporting_errors
-from flows.cli.options import WORKSPACE, JsonOption, WorkspaceOption, existing_workspace, print_json
+from flows.cli.options import (
+    WORKSPACE,
+    JsonOption,
+    WorkspaceOption,
+    config_of_options,
+    existing_workspace,
+    print_json,
+)
+from segspade_core.config import PictureConfig
 from segspade_core.errors import InputError
 from storage.aliases import Aliases
 from storage.errors import DamagedArtifact
@@ -135,15 +143,49 @@ def export(
     name: Name,
     out: Annotated[Path, typer.Argument(help="folder to write into; made when missing")],
     split: Annotated[list[str] | None, typer.Option(help="only this split; repeatable")] = None,
+    form: Annotated[
+        list[str] | None, typer.Option("--as", help="of a model: onnx, torch (torch.export); repeatable")
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="HEIGHTxWIDTH", help="that the model will take [that of its training]"),
+    ] = None,
     workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
-    """Write an artifact's samples as PNG (photographs, ids, colours, overlay); of others, their files."""
+    """Write an artifact's samples as PNG (photographs, ids, colours, overlay); of others, their files.
+
+    A model is written for other programs with --as: 'segmenter/shipped' and 'generator/shipped' name those
+    that come with the project.
+    """
     with reporting_errors():
+        if form or size:
+            _export_model(name, out, form or [], size, workspace)
+            return
         ref = Store(existing_workspace(workspace)).resolve(name)
         from tasks.exporting import export_artifact
 
         count = export_artifact(workspace, ref, out, split)
         typer.echo(f"wrote {count} files to {out}")
+
+
+def _export_model(name: str, out: Path, forms: list[str], size: str | None, workspace: Path) -> None:
+    wrong = sorted(set(forms) - {"onnx", "torch"})
+    if wrong or not forms:
+        raise InputError(f"--as {wrong[0] if wrong else '(nothing)'}: a model is written as onnx or as torch")
+    config = config_of_options(PictureConfig, size=size)
+    kind, _, short = name.partition("/")
+    ref = None
+    if not (short == "shipped" and kind in ("segmenter", "generator")):
+        ref = Store(existing_workspace(workspace)).resolve(name, kinds=("segmenter", "generator"))
+        kind = ref.kind
+    from tasks.portable import export_model
+
+    written = export_model(workspace, kind, ref, out, forms, config.size)  # type: ignore[arg-type]
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(f"wrote {', '.join(path.name for path in written.files)} to {out}")
+    for output, difference in written.differences.items():
+        unit = "of them differ" if output in ("label_ids", "photograph") else "at most"
+        console.print(f"ONNX Runtime against torch, {output}: {difference:.1e} {unit}")
 
 
 def _readable(store: Store, kind: str | None) -> tuple[list[Manifest], list[DamagedArtifact]]:

@@ -111,6 +111,12 @@ class SynthesizeConfig(PaintConfig):
     limit: Limit = None
 
 
+class PictureConfig(PaintConfig):
+    """Settings of one picture's way there and back."""
+
+    size: ImageSize | None = Field(None, description="to work at; none is about that of the models' training")
+
+
 class QualityConfig(Frozen):
     """How the quality of painted images is measured against photographs."""
 

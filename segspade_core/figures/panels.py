@@ -15,6 +15,7 @@ from segspade_core.labels import ids_to_colours, void_mask
 
 Pixels = npt.NDArray[np.uint8]
 URI_LIMIT_BYTES = 200_000
+_RED = (214, 22, 42)
 
 
 def overlay(image: npt.NDArray[Any], label_ids: npt.NDArray[Any], alpha: float = 0.5) -> Pixels:
@@ -32,6 +33,22 @@ def overlay(image: npt.NDArray[Any], label_ids: npt.NDArray[Any], alpha: float =
         raise ValueError(f"image is {image.shape}, label map {label_ids.shape}: they must be the same size")
     mixed = (1 - alpha) * image + alpha * ids_to_colours(label_ids)
     return np.where(void_mask(label_ids)[..., None], image, np.rint(mixed)).astype(np.uint8)
+
+
+def marked(image: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> Pixels:
+    """A pale grey picture, with some of its pixels in red: where two maps of it differ.
+
+    Args:
+        image: (H, W, 3) uint8.
+        mask: (H, W) bool.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    if image.shape != (*mask.shape, 3):
+        raise ValueError(f"image is {image.shape}, mask {mask.shape}: they must be the same size")
+    pale = (160 + 0.35 * image.mean(axis=2)).astype(np.uint8)
+    return np.where(mask[..., None], np.array(_RED, np.uint8), pale[..., None])
 
 
 def png(image: npt.NDArray[Any]) -> bytes:

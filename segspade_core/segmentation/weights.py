@@ -14,7 +14,7 @@ from segspade_core.segmentation.encoders import OWN_RESNETS, TORCHVISION_RESNETS
 from segspade_core.segmentation.label_space import LABEL_SPACES, LabelSpace
 from segspade_core.segmentation.model import Segmenter
 from segspade_core.segmentation.pretrained import encoder_weights, entries_for
-from segspade_core.training.checkpoint import pack_weights
+from segspade_core.training.checkpoint import halved, pack_weights
 from segspade_core.training.weights_file import (
     fit,
     read_bytes,
@@ -33,11 +33,12 @@ _REMEDY = (
 )
 
 
-def pack_segmenter(model: Segmenter, extra: Mapping[str, Any] | None = None) -> bytes:
+def pack_segmenter(model: Segmenter, extra: Mapping[str, Any] | None = None, *, half: bool = False) -> bytes:
     """A safetensors file of the network; its metadata says which encoder and head, and which classes.
 
     Args:
         extra: JSON kept beside it.
+        half: store weights of convolutions and linear layers as float16, see `halved`.
     """
     architecture: dict[str, Any] = {
         "encoder": model.encoder_name,
@@ -48,7 +49,10 @@ def pack_segmenter(model: Segmenter, extra: Mapping[str, Any] | None = None) -> 
         architecture["label_space"] = model.label_space
     if model.untaught:
         architecture["untaught"] = list(model.untaught)
-    return pack_weights(model.state_dict(), {**(extra or {}), "kind": _KIND, **architecture})
+    entries = dict(model.state_dict())
+    if half:
+        entries = {name: halved(tensor) for name, tensor in entries.items()}
+    return pack_weights(entries, {**(extra or {}), "kind": _KIND, **architecture})
 
 
 def load_segmenter(content: bytes, source: str = "weights") -> Segmenter:

@@ -15,7 +15,7 @@ from segspade_core.spade.code import code_dim
 from segspade_core.spade.generator import SpadeGenerator
 from segspade_core.spade.spectral import SpectralConv2d
 from segspade_core.spade.style import StyleEncoder
-from segspade_core.training.checkpoint import pack_weights
+from segspade_core.training.checkpoint import halved, pack_weights
 from segspade_core.training.weights_file import fit, read_safetensors
 
 KIND = "generator"  # what the metadata of our files says
@@ -37,24 +37,21 @@ def pack_generator(
         architecture: of `model`, by default the one it was built with.
         extra: JSON kept beside it.
         style_encoder: kept in the same file; only `load_style_encoder` looks at it.
-        half: store weights of convolutions and linear layers as float16, in half the space; batch
-            statistics, u, v, biases and the few numbers that stand for cities and times of day keep 32 bits.
-            Loading makes float32 of them again.
+        half: store weights of convolutions and linear layers as float16, see `halved`; the few numbers that
+            stand for cities and times of day keep 32 bits, as batch statistics, u, v and biases do.
     """
     architecture = architecture or model.architecture
     entries = dict(model.state_dict())
     if style_encoder is not None:
         entries |= {_STYLE_ENCODER + name: tensor for name, tensor in style_encoder.state_dict().items()}
     if half:
-        entries = {name: _halved(name, tensor) for name, tensor in entries.items()}
+        entries = {
+            name: tensor if name.startswith(_CODE_BOOK) else halved(tensor)
+            for name, tensor in entries.items()
+        }
     return pack_weights(
         entries, {**(extra or {}), "kind": KIND, "architecture": architecture.model_dump(mode="json")}
     )
-
-
-def _halved(name: str, tensor: Tensor) -> Tensor:
-    is_weight = tensor.ndim in (2, 4) and not name.startswith(_CODE_BOOK)
-    return tensor.half() if is_weight else tensor
 
 
 def load_generator(content: bytes, source: str = "weights") -> SpadeGenerator:

@@ -92,6 +92,14 @@ def restoring(source: str, what: str) -> Iterator[None]:
         ) from error
 
 
+def halved(tensor: torch.Tensor) -> torch.Tensor:
+    """Weights of convolutions and linear layers as float16, in half the space; all else as it is.
+
+    Batch statistics, biases and such are few, and some of them large. `fit` makes float32 of all again.
+    """
+    return tensor.half() if tensor.ndim in (2, 4) and tensor.is_floating_point() else tensor
+
+
 def pack_weights(weights: dict[str, torch.Tensor], metadata: dict[str, Any]) -> bytes:
     """A plain safetensors file of a model's state dict; `metadata` (JSON) says what model it fits."""
     return _save(weights, {"metadata": metadata})

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 import yaml
+from chromium import page
 from serviced import service, told
 
 from segspade_core.config import RunConfig
 
-__all__ = ["service", "told"]  # fixtures, which are here for all
+__all__ = ["page", "service", "told"]  # fixtures, which are here for all
 
 Segspade = Callable[..., "subprocess.CompletedProcess[str]"]
 COMMAND = [sys.executable, "-c", "import sys; from flows.cli import app; sys.argv[0] = 'segspade'; app()"]

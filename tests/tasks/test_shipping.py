@@ -55,7 +55,7 @@ def test_a_trained_generator_ships_with_its_manifest(workspace: Path, tmp_path: 
     aliases.set("generator", "another", other.key)
     aliases.set("scores", "a-run", scores.key)
 
-    ship(workspace, "a-run", "small", tmp_path)
+    ship(workspace, "generator", "a-run", "small", tmp_path)
 
     packed = (tmp_path / "small.safetensors").read_bytes()
     assert len(packed) < 0.7 * len(weights)
