@@ -49,7 +49,7 @@ class PortableSegmenter(nn.Module):
         logits = self.model(image.permute(0, 3, 1, 2).float() / 255)
         return self.ids[(logits + self.barred).argmax(1)], logits
 
-    def example(self, size: tuple[int, int], batch: int = 2) -> tuple[Tensor, ...]:
+    def example(self, size: tuple[int, int], batch: int = 5) -> tuple[Tensor, ...]:
         """Arguments to trace by."""
         return (torch.randint(0, 256, (batch, *size, 3), dtype=torch.uint8),)
 
@@ -95,7 +95,7 @@ class PortableGenerator(nn.Module):
         pixels = ((image + 1) / 2 * 255).round().clamp(0, 255).to(torch.uint8)
         return pixels.permute(0, 2, 3, 1), image
 
-    def example(self, size: tuple[int, int], batch: int = 2) -> tuple[Tensor, ...]:
+    def example(self, size: tuple[int, int], batch: int = 5) -> tuple[Tensor, ...]:
         """Arguments to trace by.
 
         Raises:
@@ -141,8 +141,9 @@ def exported(module: Portable, size: tuple[int, int]) -> torch.export.ExportedPr
     example = module.example(size)
     batch = torch.export.Dim("batch", min=1, max=1024)
     free: Any = tuple({0: batch} for _ in example)
-    shapes = free if isinstance(module, PortableSegmenter) else (free[0], free[1:])
-    return torch.export.export(module, example, dynamic_shapes=shapes)
+    if isinstance(module, PortableGenerator) and len(free) > 1:
+        free = (free[0], free[1:])  # as it takes them: the maps, and the rest
+    return torch.export.export(module, example, dynamic_shapes=free)
 
 
 def as_torch_program(module: Portable, size: tuple[int, int]) -> bytes:
@@ -181,7 +182,7 @@ def as_onnx(module: Portable, size: tuple[int, int], about: dict[str, str]) -> b
     return bytes(proto.SerializeToString())
 
 
-def compare_onnx(module: Portable, content: bytes, size: tuple[int, int], batch: int = 3) -> dict[str, float]:
+def compare_onnx(module: Portable, content: bytes, size: tuple[int, int], batch: int = 2) -> dict[str, float]:
     """How far ONNX Runtime is from torch on random input, at another batch than was traced.
 
     Returns:

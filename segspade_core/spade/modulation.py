@@ -36,10 +36,10 @@ class Spade(nn.Module):
     def forward(self, x: Tensor, semantics: Tensor | Patches, code: Tensor | None = None) -> Tensor:
         """x (B, C, h, w), semantics (B, S, h, w) or their patches, code (B, Z) or none → (B, C, h, w)."""
         x = self.param_free_norm(x)
-        # one convolution for both: the input is read once
+        # one convolution for both: the input is read once. `len(x)` would be a constant to torch.export
         weight = torch.cat([self.mlp_gamma.weight, self.mlp_beta.weight])
         bias = torch.cat([_bias(self.mlp_gamma), _bias(self.mlp_beta)])
-        of_code = x.new_zeros(len(x), len(bias)) if code is None else self.code(code)  # (B, 2C)
+        of_code = x.new_zeros(x.shape[0], len(bias)) if code is None else self.code(code)  # (B, 2C)
         if isinstance(semantics, Patches):
             shared = self.mlp_shared[0]
             assert isinstance(shared, nn.Conv2d)
