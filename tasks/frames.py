@@ -15,7 +15,7 @@ from storage.store import Store
 from tasks.splits import read_rows
 
 # picture of a JourneySample → (input of the scores, array); an input without a dot is shared by all splits
-_PICTURES = {
+PICTURES = {
     "photo": ("dataset", "image"),
     "true": ("dataset", "label_ids"),
     "predicted": ("{split}.predicted", "label_ids"),
@@ -32,7 +32,7 @@ def journey_samples(workspace: Path, scores: ArtifactRef, split: str, count: int
     rows = read_rows(workspace, inputs[f"{split}.predicted"], split)
     times = [str(time) if isinstance(time, str) and time else None for time in rows["time_of_day"]]
     chosen = choose_samples(times, count)
-    pictures = {name: _read(workspace, inputs, split, name, chosen) for name in _PICTURES}
+    pictures = {name: _read(workspace, inputs, split, name, chosen) for name in PICTURES}
     return [
         JourneySample(
             id=str(rows["id"].iloc[row]),
@@ -46,7 +46,7 @@ def journey_samples(workspace: Path, scores: ArtifactRef, split: str, count: int
 def _read(
     workspace: Path, inputs: dict[str, ArtifactRef], split: str, picture: str, rows: list[int]
 ) -> list[np.ndarray[Any, Any] | None]:
-    role, name = _PICTURES[picture]
+    role, name = PICTURES[picture]
     ref = inputs.get(role.format(split=split))
     if ref is None:
         return [None] * len(rows)

@@ -20,10 +20,11 @@ from storage.store import Store
 from storage.tables import read_table
 from tasks import scoring
 from tasks.frames import journey_samples, read_summary
+from tasks.inspecting import write_inspector
 from tasks.plan import Plan
 from tasks.splits import has_labels
 
-REVISION = 4
+REVISION = 5
 PAGE = "report.html"
 
 _HEADINGS = {"segmenter": "Segmenter: loss", "generator": "Generator: losses"}
@@ -56,7 +57,7 @@ def plan_report(
 
 @task(name="report", task_run_name="report {plan.key}")
 def write_report(plan: Plan) -> dict[str, Any]:
-    """Put the page, and the figures of every split as PNG.
+    """Put the page, the figures of every split as PNG, and the inspector with pictures of every frame.
 
     Returns:
         'counts' for the manifest: of the frames shown.
@@ -89,6 +90,7 @@ def write_report(plan: Plan) -> dict[str, Any]:
     )
     for split, samples in journeys.items():
         put_bytes(plan.staging / f"{split}.png", journey_figure(samples))
+    write_inspector(plan, list(summary["splits"]), config.title, config.inspector_px)
     put_bytes(plan.staging / PAGE, render_report(data).encode())
     return {"counts": {split: len(samples) for split, samples in journeys.items()}}
 

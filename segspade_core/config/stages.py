@@ -166,3 +166,6 @@ class ReportConfig(Frozen):
 
     title: str = "SegSPADE"
     samples: int = Field(4, ge=1, le=64, description="frames shown of each split")
+    inspector_px: int = Field(
+        384, ge=32, le=2048, description="width of the inspector's pictures at most: every frame is in it"
+    )
