@@ -75,11 +75,12 @@ def _draw(
     if not marker.exists():
         sheets = draw_sheets({name: np.asarray(array[start:stop]) for name, array in arrays.items()}, width)
         folder = plan.staging / FOLDER / split
-        put_bytes(folder / f"{number:05}-thumbnails.jpg", sheets.thumbnails)
+        for name, content in sheets.thumbnails.items():
+            put_bytes(folder / f"{number:05}-thumbnail-{name}.jpg", content)
         if sheets.photographs:
             put_bytes(folder / f"{number:05}-photographs.jpg", sheets.photographs)
         if sheets.maps:
             put_bytes(folder / f"{number:05}-maps.png", sheets.maps)
         put_bytes(marker, json.dumps({"columns": sheets.columns, "classes": sheets.classes}).encode())
     bar.advance(stop - start)
-    return Sheets(b"", b"", b"", **json.loads(marker.read_bytes()))
+    return Sheets({}, b"", b"", **json.loads(marker.read_bytes()))

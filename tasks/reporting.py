@@ -18,9 +18,8 @@ from storage.manifest import Manifest
 from storage.refs import ArtifactRef
 from storage.store import Store
 from storage.tables import read_table
-from tasks import scoring
+from tasks import inspecting, scoring
 from tasks.frames import journey_samples, read_summary
-from tasks.inspecting import write_inspector
 from tasks.plan import Plan
 from tasks.splits import has_labels
 
@@ -87,10 +86,11 @@ def write_report(plan: Plan) -> dict[str, Any]:
             history for manifest in manifests if (history := _history(plan.store, manifest)) is not None
         ],
         notes=_notes(plan, summary, manifests, about),
+        inspector=inspecting.PAGE,
     )
     for split, samples in journeys.items():
         put_bytes(plan.staging / f"{split}.png", journey_figure(samples))
-    write_inspector(plan, list(summary["splits"]), config.title, config.inspector_px)
+    inspecting.write_inspector(plan, list(summary["splits"]), config.title, config.inspector_px)
     put_bytes(plan.staging / PAGE, render_report(data).encode())
     return {"counts": {split: len(samples) for split, samples in journeys.items()}}
 

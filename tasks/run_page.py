@@ -22,6 +22,7 @@ from storage.refs import ArtifactRef
 from storage.store import Store
 from storage.tables import read_table
 from tasks.frames import journey_samples, read_summary
+from tasks.inspecting import PAGE as INSPECTOR
 from tasks.reporting import PAGE
 
 SCORES_KEY, PAINTING_KEY, SAMPLES_KEY, REPORT_KEY = "scores", "painting", "samples", "report"
@@ -115,7 +116,7 @@ def show_report(workspace: Path, report: ArtifactRef) -> None:
         key=REPORT_KEY,
         link=page.as_uri(),
         link_text=f"Report {report.key}",
-        description=f"Open `{page}` in a browser.",
+        description=f"Open `{page}` in a browser; `{page.with_name(INSPECTOR)}` shows every frame.",
     )
 
 

@@ -1,4 +1,7 @@
-"""The report: one HTML page that needs nothing beside itself, to be opened from a file."""
+"""The report: one HTML page that needs nothing beside itself, to be opened from a file.
+
+The page of `inspector.py` lies beside it, where there is one, and is linked.
+"""
 
 from __future__ import annotations
 

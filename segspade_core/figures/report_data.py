@@ -48,6 +48,7 @@ class ReportData:
         lineage: every artifact from the source to the scores, in the order of making.
         histories: of the models that were trained.
         notes: sentences a reader must know, such as that the generator was trained beforehand.
+        inspector: name of the page beside this one that shows every frame; empty where there is none.
     """
 
     title: str
@@ -60,3 +61,4 @@ class ReportData:
     lineage: Sequence[LineageStep] = ()
     histories: Sequence[TrainingHistory] = ()
     notes: Sequence[str] = ()
+    inspector: str = ""

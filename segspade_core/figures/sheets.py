@@ -1,7 +1,8 @@
 """Pictures of many frames on few sheets, for a page that shows any of them without opening a file each.
 
 A sheet is a grid: a row a frame, a column a kind of picture. The page draws one cell of it, so that a browser
-unpacks a sheet once for sixteen frames.
+unpacks a sheet once for sixteen frames. Thumbnails have a sheet a kind: dozens of frames from as many sheets
+are on the screen at once, and what is not looked at would fill the memory.
 """
 
 from __future__ import annotations
@@ -30,17 +31,17 @@ _COLOURS = {_SAME: (236, 238, 242), _OTHER: (214, 22, 42)}
 
 @dataclass(frozen=True)
 class Sheets:
-    """Pictures of some frames: content of three files, and what is in their columns, in order.
+    """Pictures of some frames: contents of files, and what is in their columns, in order.
 
     Attributes:
-        thumbnails: JPEG.
+        thumbnails: name → JPEG of one column.
         photographs: JPEG; empty where there are none.
         maps: PNG with a palette; empty where there are none.
         columns: 'thumbnails', 'photographs' and 'maps' → names of THUMBNAILS, PHOTOGRAPHS and MAPS.
         classes: of each frame, the sum of 2**id over the label ids of its true map, or of the predicted one.
     """
 
-    thumbnails: bytes
+    thumbnails: dict[str, bytes]
     photographs: bytes
     maps: bytes
     columns: dict[str, list[str]]
@@ -61,7 +62,7 @@ def draw_sheets(pictures: Mapping[str, npt.NDArray[Any]], width: int) -> Sheets:
     tiny = {name: _shrunk(small[name], _THUMBNAIL_PX) for name in THUMBNAILS if name in small}
     known = maps.get("true", maps.get("predicted"))
     return Sheets(
-        thumbnails=jpeg(_grid([_coloured(array) for array in tiny.values()]), 80),
+        thumbnails={name: jpeg(_grid([_coloured(array)]), 80) for name, array in tiny.items()},
         photographs=jpeg(_grid([small[name] for name in photographs])) if photographs else b"",
         maps=_palette_png(_grid([small[name] for name in MAPS if name in maps])) if maps else b"",
         columns={

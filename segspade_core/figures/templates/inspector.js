@@ -6,12 +6,12 @@ let layout = { columns: 1, width: 0, height: 0, rowHeight: 0, picture: 0 };
 
 // one cell of a sheet as the background of an element
 function draw(element, sheet, name, index) {
-  const columns = data.columns[sheet], column = columns.indexOf(name);
+  const columns = sheet === "thumbnails" ? [name] : data.columns[sheet], column = columns.indexOf(name);
   const number = Math.floor(index / data.perSheet), row = index % data.perSheet;
   const rows = Math.min(data.perSheet, data.ids.length - number * data.perSheet);
-  const kind = sheet === "maps" ? "png" : "jpg";
+  const file = { thumbnails: `thumbnail-${name}.jpg`, photographs: "photographs.jpg", maps: "maps.png" }[sheet];
   const share = (at, count) => (count > 1 ? (100 * at) / (count - 1) : 0);
-  element.style.backgroundImage = `url("inspector/${data.split}/${String(number).padStart(5, "0")}-${sheet}.${kind}")`;
+  element.style.backgroundImage = `url("inspector/${data.split}/${String(number).padStart(5, "0")}-${file}")`;
   element.style.backgroundSize = `${100 * columns.length}% ${100 * rows}%`;
   element.style.backgroundPosition = `${share(column, columns.length)}% ${share(row, rows)}%`;
   element.classList.toggle("map", sheet === "maps");
@@ -113,7 +113,7 @@ function open(place) {
   find("before").disabled = place === 0;
   find("after").disabled = place === order.length - 1;
   find("stage").style.aspectRatio = data.aspect;
-  find("stage").style.width = `min(100%, ${55 * data.aspect}vh)`;
+  for (const id of ["stage", "slide"]) find(id).style.width = `min(100%, ${55 * data.aspect}vh)`;
   compare();
   const facts = [["frame", `${place + 1} of ${order.length}`]];
   if (data.city.of[index] >= 0) facts.push(["city", data.city.names[data.city.of[index]]]);
