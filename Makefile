@@ -13,6 +13,7 @@ setup: .venv/.installed
 	test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && $(BIN)/pip install --quiet uv; }
 	$(BIN)/uv pip install --quiet --compile-bytecode --requirement $(LOCK)
 	$(BIN)/uv pip install --quiet --no-deps --editable .
+	$(BIN)/python -m tasks.warming
 	@touch $@
 
 lint: setup

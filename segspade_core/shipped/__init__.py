@@ -13,7 +13,7 @@ FOLDER = Path(__file__).parent  # of a checkout: where `tasks.shipping` puts wha
 
 
 def shipped_weights(name: str) -> tuple[bytes, dict[str, Any]]:
-    """Safetensors bytes and manifest of the generator shipped under `name`, such as 'minicity'.
+    """Safetensors bytes and manifest of the model shipped under `name`, such as 'minicity', a generator.
 
     Raises:
         WeightsError: nothing of this name comes with this installation.

@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import torch
 from handmade import commit
 
-from segspade_core.config import GeneratorArchitecture
+from segspade_core.config import GeneratorArchitecture, MinicityConfig
+from segspade_core.datasets.minicity import draw_frame
+from segspade_core.labels import void_mask
+from segspade_core.segmentation import predict
 from segspade_core.spade import StyleEncoder, load_generator, load_style_encoder, pack_generator
 from segspade_core.spade.generator import SpadeGenerator
 from segspade_core.spade.semantics import one_hot_semantics
 from storage.aliases import Aliases
+from tasks.picture_models import load_segmenter_of
 from tasks.shipping import ship
 
 ARCHITECTURE = GeneratorArchitecture(
@@ -73,3 +78,13 @@ def test_a_trained_generator_ships_with_its_manifest(workspace: Path, tmp_path: 
     assert {"config", "seconds", "device", "packages"} <= set(about)
     assert [each["key"] for each in about["made_from"]] == [dataset.key]
     assert about["scores"]["splits"] == summary["splits"]
+
+
+def test_the_segmenter_that_ships_reads_streets_it_never_saw(workspace: Path) -> None:
+    """Faults: halved weights are taken for whole ones; colours are normalised in another way than in training."""
+    segmenter = load_segmenter_of(workspace, None)
+    city = MinicityConfig(train=0, val=3, size=(192, 384), seed=77)
+    samples = [draw_frame(city, "val", index).sample for index in range(3)]
+    predicted = predict(segmenter, np.stack([sample.image for sample in samples]))
+    true = np.stack([sample.label_ids for sample in samples if sample.label_ids is not None])
+    assert (predicted == true)[~void_mask(true)].mean() > 0.75
