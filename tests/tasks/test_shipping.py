@@ -81,7 +81,7 @@ def test_a_trained_generator_ships_with_its_manifest(workspace: Path, tmp_path: 
 
 
 def test_the_segmenter_that_ships_reads_streets_it_never_saw(workspace: Path) -> None:
-    """Faults: halved weights are taken for whole ones; colours are normalised in another way than in training."""
+    """Faults: halved weights are taken for whole ones; colours are normalised in another way."""
     segmenter = load_segmenter_of(workspace, None)
     city = MinicityConfig(train=0, val=3, size=(192, 384), seed=77)
     samples = [draw_frame(city, "val", index).sample for index in range(3)]
