@@ -15,7 +15,7 @@ _WIDTH, _LEFT, _RIGHT = 640, 56, 16
 _HEAD, _FOOT, _ROW = 34, 40, 18  # of a panel: above its frame, below it, and each row of its legend
 _MEASURES = (("accuracy", "pixels alike"), ("miou", "mIoU"), ("boundary_f1", "boundary F1"))
 _LEAST = 0.01  # of a class's first frequency; what is less, or gone, lies on the floor
-_COLUMNS = 3  # of a legend
+_COLUMNS = 2  # of a legend
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ def depth_plot(
     rounds = len(per_round) - 1
     alike = [
         _Line(f"{name}, with the {which}", per_round[f"{measure}_{column}"].tolist(), colour, dashed)
-        for column, which, dashed in (("first", "first map", False), ("before", "round before", True))
         for (measure, name), colour in zip(_MEASURES, svg.SERIES, strict=False)
+        for column, which, dashed in (("first", "first map", False), ("before", "round before", True))
     ]
     soft = [_Line("over the first map's", per_round["boundary_length_ratio_first"].tolist(), svg.SERIES[3])]
     known = [value for value in soft[0].by_round if math.isfinite(value)] + [1.0]

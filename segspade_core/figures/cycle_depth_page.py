@@ -18,34 +18,31 @@ _NAMED = 6  # classes in a sentence; the page has them all
 def rest_sentence(summary: Mapping[str, Any]) -> str:
     """Whether the cycle came to rest, and when."""
     rest = summary["rest"]
-    threshold, changed = f"{rest['below']:.2%} of the pixels", f"{rest['changed']:.2%}"
+    threshold, changed = f"{rest['below']:.2%}", f"{rest['changed']:.2%}"
     if not rest["reached"]:
         count = summary["rounds"]
         return (
             f"It does not come to rest in {count} round{'s' * (count != 1)}: in the last one {changed} of "
-            f"the pixels still change, and rest is less than {threshold}."
+            f"the pixels still change; rest is less than {threshold}."
         )
     return (
-        f"It comes to rest in round {rest['since']}: from then on less than {threshold} change in a round, "
-        f"in the last one {changed}."
+        f"It comes to rest in round {rest['since']}: from then on less than {threshold} of the pixels "
+        f"change in a round, in the last one {changed}."
     )
 
 
 def deaths_sentence(summary: Mapping[str, Any]) -> str:
     """Which classes died, those that died first in front."""
     deaths = summary["deaths"]
-    limit = f"{deaths['below']:.0%} of its first pixels"
     found, of = deaths["classes"], deaths["of"]
-    if not found:
-        return f"No class dies: of {of} in the first maps none falls for good below {limit}."
-    rounds: dict[int, list[str]] = {}
-    for death in found[:_NAMED]:
-        rounds.setdefault(death["round"], []).append(death["name"])
-    told = "; ".join(f"in round {at} {', '.join(names)}" for at, names in rounds.items())
-    more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    return (
-        f"{len(found)} of {of} classes die{'s' * (len(found) == 1)} (below {limit}, for good): {told}{more}."
+    dead = (
+        f"dead is what has, for good, less than {deaths['below']:.0%} of the pixels it had in the first maps"
     )
+    if not found:
+        return f"None of {of} classes dies; {dead}."
+    told = ", ".join(f"{death['name']} in round {death['round']}" for death in found[:_NAMED])
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    return f"{len(found)} of {of} classes die{'s' * (len(found) == 1)}: {told}{more}; {dead}."
 
 
 def render_depth(
