@@ -8,6 +8,7 @@ from pathlib import Path
 from prefect import flow
 
 from segspade_core.config import (
+    CycleDepthConfig,
     DecisionConfig,
     DriftConfig,
     GeneratorConfig,
@@ -36,6 +37,8 @@ from tasks import (
     synthesizing,
     training,
 )
+from tasks.cycle_depth import DepthJourney, plan_cycle_depth, tell_depth
+from tasks.depth_page import show_depth
 from tasks.naming import stage_name
 from tasks.retrain_page import show_dataset, show_decision, show_drift
 from tasks.run_page import (
@@ -217,6 +220,22 @@ def score(
         made = publish(plan, work, **about)
     show_scores(workspace, made)
     show_classes(workspace, made)
+    return made
+
+
+@stage(name="cycle-depth")
+def cycle_depth(
+    journey: DepthJourney,
+    config: CycleDepthConfig,
+    workspace: Workspace = WORKSPACE,
+    runtime: RuntimeConfig = RUNTIME,
+) -> ArtifactRef:
+    """The label maps of a split in every round of a cycle → how far they drift, and what dies on the way."""
+    plan = plan_cycle_depth(workspace, journey, config, runtime)
+    with making(plan) as work:
+        about = {} if work.is_done else tell_depth(plan)
+        made = publish(plan, work, **about)
+    show_depth(workspace, made)
     return made
 
 

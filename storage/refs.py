@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Kind = Literal[
     "minicity", "dataset", "statistics", "drift", "segmenter", "generator", "label_maps", "images",
-    "decision", "scores", "report",
+    "decision", "scores", "depth", "report",
 ]  # fmt: skip
 KINDS: tuple[str, ...] = get_args(Kind)
 KEY_LENGTH = 16

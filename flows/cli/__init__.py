@@ -8,6 +8,7 @@ from flows.cli import (
     aliases,
     artifacts,
     comparing,
+    cycling,
     doctor,
     journey,
     moving,
@@ -41,6 +42,7 @@ for command in (
     stage_commands.segment,
     stage_commands.synthesize,
     stage_commands.score,
+    cycling.cycle,
     stage_commands.report,
 ):
     app.command(rich_help_panel="One stage")(command)

@@ -21,6 +21,7 @@ from segspade_core.config.retrain import DecisionConfig, DescribeConfig, DriftCo
 from segspade_core.config.run import EvaluateConfig, RunConfig, RuntimeConfig
 from segspade_core.config.segmenter import AugmentConfig, Head, SegmenterConfig, Weights
 from segspade_core.config.stages import (
+    CycleDepthConfig,
     Limit,
     LookConfig,
     PaintConfig,
@@ -36,6 +37,7 @@ from segspade_core.config.stages import (
 
 __all__ = [
     "AugmentConfig",
+    "CycleDepthConfig",
     "DecisionConfig",
     "DescribeConfig",
     "DiscriminatorArchitecture",

@@ -1,4 +1,4 @@
-"""Settings of what trained models are put to: segment, synthesize, score, report."""
+"""Settings of what trained models are put to: segment, synthesize, score, report, cycle depth."""
 
 from __future__ import annotations
 
@@ -159,6 +159,23 @@ class ScoreConfig(Frozen):
     )
     resolution: Resolution = "label"
     quality: QualityConfig = QualityConfig()
+
+
+class CycleDepthConfig(Frozen):
+    """Settings of what is told of a cycle that goes round and round."""
+
+    split: Split
+    limit: Limit = None
+    rounds: int = Field(8, ge=1, le=50, description="how often maps are painted and read again")
+    rest: float = Field(
+        0.005, gt=0, lt=1, description="at rest: fewer pixels than this share change in a round"
+    )
+    dead: float = Field(0.05, gt=0, lt=1, description="dead: fewer than this share of a class's first pixels")
+    least_pixels: int = Field(100, ge=1, description="of a class in the first map, for it to be able to die")
+    boundary_tolerance: float = Field(
+        0.0075, gt=0, lt=1, description="a boundary counts as found within this fraction of the diagonal"
+    )
+    samples: int = Field(3, ge=1, le=16, description="frames shown in the film strip")
 
 
 class ReportConfig(Frozen):

@@ -136,6 +136,13 @@ def test_a_city_at_night(typed: CliRunner, tmp_path: Path) -> None:
     assert (config["city"], config["time_of_day"]) == ("nordvik", "night")
 
 
+def test_round_and_round(typed: CliRunner) -> None:
+    """Fault: README's words are not the command's. Fewer rounds, which test_cycle_rounds.py looks into."""
+    (words,) = commands("Round and round")
+    printed = run(typed, ["1" if word == "8" else word for word in words]).stdout
+    assert Path(printed.strip().splitlines()[-1]).read_text().startswith("<!doctype html>")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not CAMVID.exists(), reason="the sample of real frames is not beside the checkout")
 def test_camvid_config_on_real_frames(typed: CliRunner, tmp_path: Path) -> None:

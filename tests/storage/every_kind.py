@@ -99,5 +99,6 @@ _FILL: dict[str, Callable[[Path], None]] = {
     "images": lambda folder: _split(folder, "val", 17, "image"),
     "decision": lambda folder: _json(folder, "decision.json"),
     "scores": _scores,
+    "depth": _report,
     "report": _report,
 }

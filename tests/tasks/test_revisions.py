@@ -40,6 +40,7 @@ STAGES = {
     "segment": ("segmenting", "REVISION", ("segmenting", "splits"), ()),
     "synthesize": ("synthesizing", "REVISION", ("synthesizing", "splits"), ()),
     "score": ("scoring", "REVISION", ("scoring", "judges"), ()),
+    "cycle-depth": ("cycle_depth", "REVISION", ("cycle_depth",), ()),
     "report": ("reporting", "REVISION", ("reporting", "frames"), ()),
 }
 # they change no result: settings are in the key, and messages are only read
