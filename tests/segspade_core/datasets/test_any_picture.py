@@ -65,7 +65,7 @@ def test_it_is_upright_as_exif_tells(kind: str, orientation: int) -> None:
 def test_modes_become_rgb() -> None:
     """Faults: 16 bits cut off at 255, which is white; CMYK as a negative; alpha as a fourth channel."""
     grey = PHOTOGRAPH[..., 0]
-    sixteen = saved(Image.fromarray(grey.astype(np.uint16) * 257), "PNG")
+    sixteen = saved(Image.fromarray(grey.astype(np.uint16) << 8 | 0x5A), "PNG")
     expected = np.repeat(grey[..., None], 3, axis=2)
     np.testing.assert_array_equal(decode_any_photograph(sixteen), expected)
     np.testing.assert_array_equal(decode_any_photograph(saved(Image.fromarray(grey), "PNG")), expected)
