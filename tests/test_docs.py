@@ -15,9 +15,14 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
+from chromium import page as chromium
+from playwright.sync_api import Page as Tab
+from playwright.sync_api import expect
 
 from flows.cli.options import load_run_config, read_settings
 from segspade_core.config import GeneratorConfig, GeneratorImportConfig, QualityConfig, SegmenterConfig
+
+__all__ = ["chromium"]  # a fixture
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -133,12 +138,33 @@ def test_docstrings_are_in_the_reference(site: Path) -> None:
         assert set(names) <= Page(site / "api" / f"{page}.html").ids
 
 
+@pytest.mark.slow
+@pytest.mark.browser
+def test_it_is_read_and_searched_from_a_disk(site: Path, chromium: Tab) -> None:
+    """Faults: a search that waits for a server or a script of another host; a page wider than a phone."""
+    asked: list[str] = []
+    chromium.on("request", lambda request: asked.append(request.url))
+    chromium.set_viewport_size({"width": 1400, "height": 1000})
+    chromium.goto((site / "index.html").as_uri())
+    chromium.get_by_role("textbox", name="Search").fill("SpadeGenerator")
+    found = chromium.locator(".md-search-result__link", has_text="SpadeGenerator").first
+    expect(found).to_be_visible()
+    found.click()
+    expect(chromium.locator("h1, h2").filter(has_text="SpadeGenerator").first).to_be_visible()
+    chromium.set_viewport_size({"width": 390, "height": 844})
+    for path in site.rglob("*.html"):
+        chromium.goto(path.as_uri())
+        assert chromium.evaluate("document.documentElement.scrollWidth") <= 390, path
+    elsewhere = [url for url in asked if not url.startswith(("file:", "data:", "about:", "blob:"))]
+    assert elsewhere == []
+
+
 def test_pictures_are_small_and_shown() -> None:
     """Fault: a picture of megabytes, or one that no page shows any more."""
     shown = "\n".join(page.read_text() for page in PAGES)
     for path in (ROOT / "docs").rglob("*.jpg"):
         assert path.stat().st_size < MOST_BYTES or path.parent.name != "figures", path
-        assert f"{path.relative_to(ROOT / 'docs').as_posix()})" in shown, path
+        assert f"({path.relative_to(ROOT / 'docs').as_posix()})" in shown, path
 
 
 def _typed(page: Path) -> Iterator[list[str]]:
