@@ -13,14 +13,27 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
 import pytest
 import yaml
 from chromium import page as chromium
+from PIL import Image
 from playwright.sync_api import Page as Tab
 from playwright.sync_api import expect
 
 from flows.cli.options import load_run_config, read_settings
-from segspade_core.config import GeneratorConfig, GeneratorImportConfig, QualityConfig, SegmenterConfig
+from segspade_core.config import (
+    GeneratorConfig,
+    GeneratorImportConfig,
+    IngestConfig,
+    QualityConfig,
+    SegmenterConfig,
+)
+from segspade_core.datasets.camvid import TO_LABEL_IDS
+from segspade_core.datasets.decode import load_sample
+from segspade_core.datasets.index import find_samples
+from segspade_core.datasets.source import open_source
+from segspade_core.labels import NAMES
 
 __all__ = ["chromium"]  # a fixture
 
@@ -187,3 +200,49 @@ def test_documented_settings_are_settings(page: Path, monkeypatch: pytest.Monkey
         elif words[0] in STAGES and settings:
             extra = {"weights": "shipped:minicity"} if words[0] == "import-generator" else {}
             read_settings(STAGES[words[0]], settings, **extra)
+
+
+def test_maps_of_ones_own_can_be_ingested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault: the script of docs/own-labels.md writes names, sizes or ids that ingest does not take."""
+    (script,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "own-labels.md").read_text(), re.S)
+    monkeypatch.chdir(tmp_path)
+    # road, building, a colour of nobody, car
+    colours = np.array([[(0, 0, 192), (128, 0, 0)], [(1, 2, 3), (192, 192, 0)]], np.uint8)
+    for split in ("train", "val"):
+        for folder, pixels in (("photos", colours // 2), ("maps", colours)):
+            (tmp_path / "mine" / split / folder).mkdir(parents=True)
+            image = Image.fromarray(pixels.repeat(16, 0).repeat(32, 1))
+            for name in ("a", "b"):
+                image.save(tmp_path / "mine" / split / folder / f"{name}.png")
+    exec(script, {})
+    config = IngestConfig(layout="cityscapes", size=(32, 64))
+    source = open_source(tmp_path / "source")
+    found = find_samples(source, config)
+    assert (found.problems, source.problems) == ([], [])
+    assert {split: len(files) for split, files in found.samples.items()} == {"train": 2, "val": 2}
+    label_ids = load_sample(source, found.samples["val"][1], config).sample.label_ids
+    assert label_ids is not None
+    np.testing.assert_array_equal(label_ids[::16, ::32], [[7, 11], [255, 26]])
+
+
+def test_the_tables_of_labels_are_the_table() -> None:
+    """Fault: a row of docs/own-labels.md or docs/camvid.md names another id."""
+    text = (ROOT / "docs" / "own-labels.md").read_text()
+    rows = re.findall(r"(?<=\| )(\d+) \| ([a-z ]+?) (?=\|)", text)
+    assert {int(label_id): name for label_id, name in rows} == dict(enumerate(NAMES))
+    text = (ROOT / "docs" / "camvid.md").read_text()
+    rows = re.findall(r"\| (\d+) [a-z]+ \| ([a-z ]+?) \| (\d+) ", text)
+    assert {int(own): int(label_id) for own, _, label_id in rows} == dict(enumerate(TO_LABEL_IDS[:12]))
+    assert all(NAMES[int(label_id)] == name for _, name, label_id in rows)
+
+
+@pytest.mark.slow
+def test_the_example_of_the_api_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fault: the first lines that somebody types are those of an older version."""
+    (script,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "api" / "index.md").read_text(), re.S)
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.full((100, 200, 3), 99, np.uint8)).save("street.jpg")
+    exec(script, {})
+    assert re.search(r"'accuracy': .* \(192, 384, 3\)$", capsys.readouterr().out)
