@@ -46,7 +46,7 @@ def put_jpeg(image: Image.Image, path: Path, width: int) -> None:
 
 def try_panel(models: Sequence[str], folder: Path) -> None:
     """The sheet of `segspade try`."""
-    city = [str(folder / "city"), "--train", "1", "--val", "0", "--size", "384x768", "--seed", str(STREET)]
+    city = [str(folder / "city"), "--train", "1", "--val", "0", "--size", "192x384", "--seed", str(STREET)]
     subprocess.run([*COMMAND, "minicity", *city], cwd=ROOT, check=True)
     (photograph,) = (folder / "city").rglob("*_leftImg8bit.png")
     street = photograph.rename(folder / "street.png")

@@ -159,9 +159,10 @@ def test_it_is_read_and_searched_from_a_disk(site: Path, chromium: Tab) -> None:
     chromium.on("request", lambda request: asked.append(request.url))
     chromium.set_viewport_size({"width": 1400, "height": 1000})
     chromium.goto((site / "index.html").as_uri())
-    # what is typed before the index is there is lost
-    expect(chromium.locator(".md-search-result__meta")).to_have_text("Type to start searching")
-    chromium.get_by_role("textbox", name="Search").fill("SpadeGenerator")
+    search = chromium.get_by_role("textbox", name="Search")
+    search.click()
+    expect(chromium.locator(".md-search-result__meta")).to_contain_text("Type to start searching")
+    search.fill("SpadeGenerator")
     found = chromium.locator(".md-search-result__link", has_text="SpadeGenerator").first
     expect(found).to_be_visible()
     found.click()
