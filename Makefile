@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LOCK := requirements.lock
 
-.PHONY: demo test lint check ui bench clean setup
+.PHONY: demo test lint check ui bench docs figures clean setup
 
 setup: .venv/.installed
 
@@ -38,5 +38,14 @@ ui: setup
 bench: setup
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
+# the pages as a site of their own, in site/; nothing in it is fetched from elsewhere
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir site
+	@echo "open site/index.html"
+
+# the pictures of the pages; needs Debian's chromium
+figures: setup
+	$(BIN)/python docs/make_figures.py
+
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -72,6 +72,7 @@ class SpadeGenerator(nn.Module):
     """Semantics, and a code of style and conditions where the architecture has one → photograph.
 
     Three forms, told by the architecture:
+
     - no code: the picture starts from the label map itself, taken to the head's size (as published);
     - a code: the same, and the code takes part in every SPADE layer (see `Spade`), alike at every pixel, so
       that any size can still be painted;

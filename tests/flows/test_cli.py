@@ -27,7 +27,7 @@ from storage.store import Store
 ROOT = Path(__file__).parent.parent.parent
 DOCUMENTS = [
     ROOT / "README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "configs").glob("*.yaml")),
 ]
 
@@ -248,7 +248,7 @@ def test_documented_commands_are_commands(path: Path) -> None:
     text = path.read_text()
     found = [line for block in re.findall(r"```\w*\n(.*?)```", text, re.S) for line in block.splitlines()]
     found += re.findall(r"`(segspade [^`]*)`", text) + re.findall(r"^    (segspade .*)$", text, re.M)
-    assert found or path.suffix == ".yaml"
+    assert found or path.suffix == ".yaml" or "::: " in text  # the API has no commands
     for line in found:
         typed = line.strip().removeprefix("$ ").removeprefix(".venv/bin/").removesuffix("\\")
         if typed.startswith("segspade ") and not {"…", "[", "|"} & set(line):
