@@ -162,7 +162,7 @@ def test_it_is_read_and_searched_from_a_disk(site: Path, chromium: Tab) -> None:
     search = chromium.get_by_role("textbox", name="Search")
     search.click()
     expect(chromium.locator(".md-search-result__meta")).to_contain_text("Type to start searching")
-    search.fill("SpadeGenerator")
+    search.press_sequentially("SpadeGenerator")  # it listens to keys
     found = chromium.locator(".md-search-result__link", has_text="SpadeGenerator").first
     expect(found).to_be_visible()
     found.click()
