@@ -28,23 +28,20 @@ def _part(name: str) -> str:
     return (_PARTS / name).read_text("utf-8")
 
 
-class LabelCanvas(gr.HTML):
-    """A map with its palette; `stroke` is triggered when one has painted. Its value: see `encode`."""
+def label_canvas() -> gr.HTML:
+    """A map with its palette; `stroke` is triggered when one has painted. Its value: see `encode`.
 
-    def __init__(self, **kwargs: Any) -> None:
-        defaults: dict[str, Any] = {
-            "value": None,
-            "html_template": _part("label_canvas.html"),
-            "css_template": _part("label_canvas.css"),
-            "js_on_load": _part("label_canvas.js"),
-            "apply_default_css": False,
-            "classes": palette(),
-            "elem_id": "label-canvas",
-        }
-        super().__init__(**(defaults | kwargs))
-
-    def api_info(self) -> dict[str, Any]:
-        return {"type": "object", "description": "height, width, and ids as base64 of one byte a pixel"}
+    A function and no class: of a class, Gradio writes a stub beside its file.
+    """
+    return gr.HTML(
+        value=None,
+        html_template=_part("label_canvas.html"),
+        css_template=_part("label_canvas.css"),
+        js_on_load=_part("label_canvas.js"),
+        apply_default_css=False,
+        elem_id="label-canvas",
+        classes=palette(),
+    )
 
 
 def palette() -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from segspade_core.datasets.files import BadFile
 from segspade_core.errors import InputError
 from segspade_core.figures.panels import marked
 from segspade_core.labels import ids_to_colours
-from tasks.studio.label_canvas import LabelCanvas, decode, encode
+from tasks.studio.label_canvas import decode, encode, label_canvas
 from tasks.studio.scene import Scene, Studio
 
 _SIZES = ("as trained", "128x256", "192x384", "256x512", "512x1024")
@@ -26,7 +26,9 @@ _ANY = "any"
 CSS = """
 .gradio-container { max-width: 1500px !important; }
 #told { min-height: 1.6em; }
-.picture .image-frame, .picture .image-frame img { width: 100% !important; height: auto !important; }
+.picture .image-frame, .picture .image-frame img {
+  width: 100% !important; height: auto !important; object-fit: contain !important;
+}
 #open, #draw { min-height: 52px; }
 """
 # of the browser's own, so that nothing is fetched
@@ -60,7 +62,7 @@ def build_page(studio: Studio, heading: str) -> gr.Blocks:
         with gr.Row(equal_height=False):
             with gr.Column(min_width=320):
                 gr.Markdown("### Label map")
-                canvas = LabelCanvas()
+                canvas: Any = label_canvas()
             with gr.Column(min_width=320):
                 gr.Markdown("### Painted from it")
                 painting = _picture("Painting", "painting", "photograph painted from the label map")
