@@ -29,7 +29,7 @@ def prefect_server(home: Path, port: int, **settings: str) -> Iterator[str]:
     api = f"http://{HOST}:{port}/api"
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
     template = cache() / f"prefect-{prefect.__version__}.db"
-    own = "PREFECT_API_DATABASE_CONNECTION_URL" not in settings
+    own = not any("DATABASE_CONNECTION_URL" in name for name in settings)
     if own and template.exists() and not (home / "prefect.db").exists():
         shutil.copy(template, home / "prefect.db")  # a quarter of a minute sooner
     with (home / "server.log").open("a") as log:

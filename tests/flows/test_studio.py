@@ -35,7 +35,7 @@ def studio(
         subprocess.Popen(
             words, env=command_environment, cwd=home, stdout=subprocess.PIPE, text=True
         ) as process,
-        ended(process, signal.SIGINT),
+        ended(process, signal.SIGTERM),
     ):
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -226,7 +226,7 @@ def test_other_addresses_need_a_password(
     environment = {**command_environment, "SEGSPADE_STUDIO_PASSWORD": "a secret"}
     with (
         subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) as process,
-        ended(process, signal.SIGINT),
+        ended(process, signal.SIGTERM),
     ):
         assert process.stdout is not None
         address = process.stdout.readline().split()[4].rstrip("/")

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from storage.aliases import Aliases
-from storage.refs import ArtifactRef
+from storage.refs import KINDS, ArtifactRef
 from storage.store import Store
 
 
@@ -36,7 +36,8 @@ def test_verify_tells_bytes_rate_and_problems(refs: dict[str, ArtifactRef]) -> N
     whole = typed("verify")
     assert whole.exit_code == 0
     assert re.fullmatch(
-        r"11 artifacts, [\d.]+ kB read in \d+\.\d s, [\d.]+ [kMG]B/s, 0 problems", whole.stderr.strip()
+        rf"{len(KINDS)} artifacts, [\d.]+ kB read in \d+\.\d s, [\d.]+ [kMG]B/s, 0 problems",
+        whole.stderr.strip(),
     )
     shard = Path("workspace/artifacts") / str(refs["images"]) / "val.zarr/image/c/0/0/0/0"
     content = bytearray(shard.read_bytes())
@@ -69,10 +70,10 @@ def test_what_is_reached_is_removed_by_force_alone(refs: dict[str, ArtifactRef])
     assert refused.stderr == (
         f"error: {refs['segmenter']}: reached by segmenter/production; --force deletes it all the same\n"
     )
-    assert len(store.refs()) == 11
+    assert len(store.refs()) == len(KINDS)
     done = typed(f"remove {refs['dataset']} segmenter/production --force")
     assert (done.exit_code, done.stdout) == (0, f"deleted {refs['dataset']}\ndeleted {refs['segmenter']}\n")
-    assert len(store.refs()) == 9
+    assert len(store.refs()) == len(KINDS) - 2
     assert typed(f"remove {refs['dataset']}").exit_code == 2
 
 
@@ -93,14 +94,14 @@ def test_gc_lists_first_and_spares_what_it_is_told_to(refs: dict[str, ArtifactRe
     store = Store(Path("workspace"))
     listed = typed("gc")
     assert listed.exit_code == 0
-    assert len(re.findall("^would delete ", listed.stdout, re.M)) == 10
-    assert re.search(r"10 items, [\d.]+ kB; --delete deletes them", listed.stderr)
+    assert len(re.findall("^would delete ", listed.stdout, re.M)) == len(KINDS) - 1
+    assert re.search(rf"{len(KINDS) - 1} items, [\d.]+ kB; --delete deletes them", listed.stderr)
     for spared in ("gc --keep-last 1 --delete", "gc --older-than 1h --delete"):
         assert json.loads(typed(f"{spared} --json").stdout)["items"] == []
-    assert len(store.refs()) == 11
+    assert len(store.refs()) == len(KINDS)
     wrong = typed("gc --older-than 3m")
     assert (wrong.exit_code, wrong.stderr.startswith("error: --older-than 3m: not a number of")) == (2, True)
-    assert len(re.findall("^deleted ", typed("gc --older-than 0h --delete").stdout, re.M)) >= 10
+    assert len(re.findall("^deleted ", typed("gc --older-than 0h --delete").stdout, re.M)) >= len(KINDS) - 1
     assert store.refs() == [refs["report"]]
 
 
