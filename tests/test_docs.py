@@ -33,6 +33,7 @@ from segspade_core.datasets.camvid import TO_LABEL_IDS
 from segspade_core.datasets.decode import load_sample
 from segspade_core.datasets.index import find_samples
 from segspade_core.datasets.source import open_source
+from segspade_core.errors import InputError
 from segspade_core.labels import NAMES
 
 __all__ = ["chromium"]  # a fixture
@@ -195,14 +196,19 @@ def _typed(page: Path) -> Iterator[list[str]]:
 def test_documented_settings_are_settings(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fault: a page says `--set` of what is called otherwise by now, or has another range."""
     monkeypatch.chdir(ROOT)
+    refused = []
     for words in _typed(page):
         settings = [words[at + 1] for at, word in enumerate(words) if word == "--set"]
         settings = [setting for setting in settings if not re.search(r"[A-Z]{4}", setting)]
-        if words[0] in ("run", "retrain", "deploy") and words[1].startswith("configs/"):
-            load_run_config(Path(words[1]), settings)
-        elif words[0] in STAGES and settings:
-            extra = {"weights": "shipped:minicity"} if words[0] == "import-generator" else {}
-            read_settings(STAGES[words[0]], settings, **extra)
+        try:
+            if words[0] in ("run", "retrain", "deploy") and words[1].startswith("configs/"):
+                load_run_config(Path(words[1]), settings)
+            elif words[0] in STAGES and settings:
+                extra = {"weights": "shipped:minicity"} if words[0] == "import-generator" else {}
+                read_settings(STAGES[words[0]], settings, **extra)
+        except InputError as error:
+            refused.append((words, str(error)))
+    assert refused == []
 
 
 def test_maps_of_ones_own_can_be_ingested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from flows.cli.errors import reporting_errors
 from flows.cli.options import WORKSPACE, WorkspaceOption, config_of_options
-from flows.cli.trying import model_names, tell_shipped
+from flows.cli.trying import DeviceName, GeneratorName, SegmenterName, model_names, tell_shipped
 from segspade_core.config import RuntimeConfig
 from segspade_core.errors import InputError
 
@@ -24,11 +24,9 @@ def studio(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: one that is free")] = 7860,
     open_browser: Annotated[bool, typer.Option("--open", help="open it in the browser")] = False,
-    segmenter: Annotated[
-        str | None, typer.Option(help="key or alias, or 'shipped' [production, else shipped]")
-    ] = None,
-    generator: Annotated[str | None, typer.Option(help="likewise")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
+    segmenter: SegmenterName = None,
+    generator: GeneratorName = None,
+    device: DeviceName = "auto",
     workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
     """Paint on label maps in the browser, and see what the generator makes of them.

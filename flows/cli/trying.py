@@ -17,6 +17,12 @@ from segspade_core.config import PictureConfig, RuntimeConfig
 from segspade_core.errors import InputError
 from storage.places import shown
 
+SegmenterName = Annotated[
+    str | None, typer.Option(help="key or alias, or 'shipped' [production, else shipped]")
+]
+GeneratorName = Annotated[str | None, typer.Option(help="likewise")]
+DeviceName = Annotated[str, typer.Option(help="auto, cpu, cuda or mps")]
+
 
 def try_(
     photographs: Annotated[
@@ -41,11 +47,9 @@ def try_(
         str | None,
         typer.Option(metavar="HEIGHTxWIDTH", help="to work at [about that of the models' training]"),
     ] = None,
-    segmenter: Annotated[
-        str | None, typer.Option(help="key or alias, or 'shipped' [production, else shipped]")
-    ] = None,
-    generator: Annotated[str | None, typer.Option(help="likewise")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
+    segmenter: SegmenterName = None,
+    generator: GeneratorName = None,
+    device: DeviceName = "auto",
     workspace: WorkspaceOption = WORKSPACE,
     json: JsonOption = False,
 ) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from segspade_core.figures.pages import page_templates
 from segspade_core.figures.panels import data_uri
 from segspade_core.labels import by_id
 
@@ -57,13 +57,7 @@ def render_depth(
         plot: SVG, as it goes into a page.
         film: PNG.
     """
-    environment = Environment(
-        loader=PackageLoader("segspade_core.figures", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_templates()
     environment.filters |= {"percent": _percent, "ratio": _ratio}
     return environment.get_template("depth.html.j2").render(
         summary=summary,

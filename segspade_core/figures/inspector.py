@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from segspade_core.figures.pages import page_templates
 from segspade_core.figures.sheets import Sheets
 from segspade_core.labels import NAMES, NUM_IDS, VOID_IDS, ids_to_colours
 
@@ -36,13 +36,7 @@ WORDS = {
 
 def render_inspector(title: str, splits: Sequence[str]) -> str:
     """The page as HTML; it reads `inspector/<split>.js` beside it, and sheets as they are looked at."""
-    environment = Environment(
-        loader=PackageLoader("segspade_core.figures", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_templates()
     assert environment.loader is not None
     script, _, _ = environment.loader.get_source(environment, "inspector.js")
     classes = [

@@ -11,13 +11,13 @@ from itertools import permutations
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from segspade_core.figures.confusion import confusion_heat_map
 from segspade_core.figures.curves import loss_curves
 from segspade_core.figures.iou import iou_bars
 from segspade_core.figures.journey import JOURNEYS, Journey, JourneySample
+from segspade_core.figures.pages import page_templates
 from segspade_core.figures.painting import painting_table
 from segspade_core.figures.panels import data_uri, jpeg, map_png, shrink
 from segspade_core.figures.reliability import reliability_plot
@@ -46,13 +46,7 @@ def render_report(data: ReportData) -> str:
 
     The same data give the same text. Every name is escaped, so an id may hold any character.
     """
-    environment = Environment(
-        loader=PackageLoader("segspade_core.figures", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_templates()
     environment.filters |= {"percent": _percent, "ratio": _ratio, "seconds": _seconds, "pretty": _pretty}
     splits = data.summary["splits"]
     return environment.get_template("report.html.j2").render(
