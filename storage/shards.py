@@ -9,6 +9,7 @@ Source: Zarr v3 specification, "Sharding codec", version 1.0; RFC 3720, appendix
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -77,6 +78,7 @@ class ShardReader:
             raise ValueError("its chunks are not one sample each")
         self._shape = tuple(shape[1:])
         self._dtype = np.dtype(metadata["data_type"]).newbyteorder("<")
+        self._nbytes = math.prod(self._shape) * self._dtype.itemsize
         self._per_shard = int(shard[0])
         self._decode = _DECODERS[_names(config["codecs"])]
 
@@ -110,8 +112,7 @@ class ShardReader:
             self._decode(descriptor, start, length, sample)
             return
         # decoded whole, since its checksum is of the whole
-        whole = _scratch("decoded", self._dtype.itemsize * int(np.prod(self._shape)))
-        whole = whole.view(self._dtype).reshape(self._shape)
+        whole = _scratch("decoded", self._nbytes).view(self._dtype).reshape(self._shape)
         self._decode(descriptor, start, length, whole)
         sample[...] = whole[window.of_sample]
 
