@@ -23,7 +23,7 @@ from tasks.frames import journey_samples, read_summary
 from tasks.plan import Plan
 from tasks.splits import has_labels
 
-REVISION = 5
+REVISION = 6
 PAGE = "report.html"
 
 _HEADINGS = {"segmenter": "Segmenter: loss", "generator": "Generator: losses"}

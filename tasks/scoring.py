@@ -25,13 +25,13 @@ from tasks.judges import find_judges, judges_of
 from tasks.models import device_name
 from tasks.plan import Part, Plan, StoredPart, marker, part_is_made, parts_of
 from tasks.runners import sum_parts
-from tasks.splits import has_labels, open_input, read_rows, true_maps
+from tasks.splits import has_labels, open_input, read_losses, read_rows, true_maps
 from tasks.stage import map_parts, stage_task
 
 if TYPE_CHECKING:
     from segspade_core.metrics.painting_summary import PaintingScores
 
-REVISION = 5
+REVISION = 6
 
 _MODELS = ("dataset", "segmenter", "generator")
 _MADE = ("predicted", "painted_predicted", "cycle", "painted_true", "resegmented")
@@ -131,6 +131,7 @@ def score_part(plan: Plan, part: Part) -> StoredPart:
     if not part_is_made(plan, part):
         tolerance, resolution = plan.config["boundary_tolerance"], plan.config["resolution"]
         ids = _ids(plan, part)
+        losses = read_losses(plan.workspace, plan.input(f"{part.split}.predicted"), part.split)
         tally = Tally()
         for comparison, true, predicted in _comparisons(plan, part.split):
             here = {
@@ -148,6 +149,7 @@ def score_part(plan: Plan, part: Part) -> StoredPart:
                     sample_id,
                     boundary_tolerance=tolerance,
                     resolution=resolution,
+                    loss=losses[part.start + row] if losses and comparison == "segmenter" else None,
                     **of_one,
                 )
         put_bytes(_looks_file(plan, part), _look(plan, part, ids))

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from segspade_core.config import RuntimeConfig, SegmentConfig
+from storage.files import put_bytes
 from storage.refs import ArtifactRef
 from storage.shard_writing import write_shard
+from storage.tables import write_table
 from tasks.accelerator import accelerator_turn
 from tasks.models import device_name, segmenter_of
-from tasks.plan import Part, Plan, StoredPart, part_is_made
-from tasks.splits import begin_split, open_input
+from tasks.plan import Part, Plan, StoredPart, marker, part_is_made
+from tasks.splits import begin_split, losses_table, open_input, read_rows
 from tasks.stage import map_parts, stage_task, tell
 
-REVISION = 2
+REVISION = 3
 
 
 def plan_segment(
@@ -48,6 +52,7 @@ def segment(plan: Plan) -> dict[str, Any]:
     parts = begin_split(plan, "images", "image", *made)
     _tell_of_idle_windows(plan)
     map_parts(segment_part, plan, parts)
+    _gather_losses(plan, parts)
     counts = {plan.config["split"]: sum(map(len, parts))}
     return {"counts": counts, "device": device_name(plan.runtime)}
 
@@ -73,7 +78,28 @@ def segment_part(plan: Plan, part: Part) -> StoredPart:
         arrays = open_input(plan.workspace, plan.input("images"), part.split, "image")
         images = arrays["image"][part.start : part.stop]
         made = {"confidence": np.empty(images.shape[:3], np.uint8)} if config.confidence else {}
+        wrong: dict[str, Any] = {}
+        if "label_ids" in arrays:
+            wrong = {"true_maps": arrays["label_ids"][part.start : part.stop], "losses": np.empty(len(part))}
         with accelerator_turn(plan.runtime):
-            label_ids = predict(model, images, device, config, **made)
+            label_ids = predict(model, images, device, config, **made, **wrong)
+        if wrong:
+            # before the shard, which says that the part is made
+            put_bytes(_losses_file(plan, part), json.dumps(wrong["losses"].tolist()).encode())
         write_shard(plan.staging / part.array, part.shard, {"label_ids": label_ids, **made})
     return StoredPart(plan=plan, part=part)
+
+
+def _losses_file(plan: Plan, part: Part) -> Path:
+    """Beside the markers: of use only until the table is made."""
+    return marker(plan, part).with_name(f"{part.name}.losses")
+
+
+def _gather_losses(plan: Plan, parts: list[Part]) -> None:
+    """Put the table of losses, a row a sample: of photographs alone that have a true map beside them."""
+    files = [_losses_file(plan, part) for part in parts]
+    if all(file.exists() for file in files):
+        split = plan.config["split"]
+        losses = [loss for file in files for loss in json.loads(file.read_bytes())]
+        ids = read_rows(plan.workspace, plan.input("images"), split)["id"].head(len(losses))
+        write_table(plan.staging / losses_table(split), pd.DataFrame({"id": ids, "loss": losses}))

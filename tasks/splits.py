@@ -82,6 +82,19 @@ def read_rows(workspace: Path, ref: ArtifactRef, split: str) -> pd.DataFrame:
     return read_table(Store(workspace).path(ref) / f"{split}.samples.parquet")
 
 
+def losses_table(split: str) -> str:
+    """Table of how wrong predictions are, within label maps of photographs that have true maps: id, loss."""
+    return f"{split}.losses.parquet"
+
+
+def read_losses(workspace: Path, label_maps: ArtifactRef, split: str) -> list[float | None]:
+    """The loss of each sample, in nats a pixel; None where it is not known, and empty where none is."""
+    file = Store(workspace).path(label_maps) / losses_table(split)
+    if not file.exists():
+        return []
+    return [None if pd.isna(loss) else float(loss) for loss in read_table(file)["loss"]]
+
+
 def names_of(column: pd.Series) -> list[str | None]:
     """A column of names, such as cities; None where one is not known."""
     return [None if pd.isna(name) else str(name) for name in column]

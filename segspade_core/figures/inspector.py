@@ -18,6 +18,7 @@ from segspade_core.labels import NAMES, NUM_IDS, VOID_IDS, ids_to_colours
 MEASURES: dict[str, tuple[str, str, str]] = {
     "miou": ("mIoU of the segmenter", "segmenter", "miou"),
     "accuracy": ("pixel accuracy of the segmenter", "segmenter", "pixel_accuracy"),
+    "loss": ("loss of the segmenter", "segmenter", "loss"),
     "agreement": ("agreement of first and second map", "cycle", "pixel_accuracy"),
     "cycle_miou": ("mIoU of second map against first", "cycle", "miou"),
     "painted_miou": ("mIoU on paintings of the true maps", "painted_true", "miou"),
@@ -65,7 +66,7 @@ def split_script(
     """
     ids = [str(each) for each in rows["id"]]
     measures = {
-        name: {"words": words, "values": values}
+        name: {"words": words, "values": values, "isLoss": column == "loss"}
         for name, (words, comparison, column) in MEASURES.items()
         if (values := _values(per_sample, split, comparison, column, ids)) is not None
     }

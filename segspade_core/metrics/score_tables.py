@@ -107,7 +107,7 @@ def sample_table(samples: list[SampleScore]) -> pd.DataFrame:
     table = pd.DataFrame(
         [asdict(row) for row in samples], columns=pd.Index(list(SampleScore.__annotations__))
     )
-    numbers = ["pixel_accuracy", "miou", "boundary_f1", "boundary_length_ratio"]
+    numbers = ["pixel_accuracy", "miou", "boundary_f1", "boundary_length_ratio", "loss"]
     return table.astype(dict.fromkeys(numbers, "float64"))
 
 

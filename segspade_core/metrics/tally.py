@@ -36,6 +36,7 @@ class SampleScore:
     miou: float | None
     boundary_f1: float | None = None
     boundary_length_ratio: float | None = None
+    loss: float | None = None
 
 
 @dataclass
@@ -62,6 +63,7 @@ class Tally:
         instance_ids: npt.NDArray[Any] | None = None,
         confidence: npt.NDArray[np.uint8] | None = None,
         resolution: Resolution = "label",
+        loss: float | None = None,
     ) -> None:
         """Count one sample. How soft edges are is looked at in the cycle only, where both maps are predicted.
 
@@ -73,6 +75,7 @@ class Tally:
             confidence: of the prediction, (h, w) uint8: 255 times the probability of the predicted class.
             resolution: the size that is counted at, where the two differ: 'label' brings the prediction to
                 the target's, as the official evaluation asks for, 'network' the target to the prediction's.
+            loss: mean cross-entropy of the prediction's scores, kept as it is.
 
         Raises:
             InputError: an id is in no table.
@@ -99,6 +102,7 @@ class Tally:
                 known(pixel_accuracy(counts.confusion)),
                 known(mean_iou(counts.confusion)),
                 **{name: known(value) for name, value in edges.items()},
+                loss=loss,
             )
         )
 

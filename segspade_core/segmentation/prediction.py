@@ -12,6 +12,7 @@ from torch import Tensor
 
 from segspade_core.config import LookConfig
 from segspade_core.errors import InputError
+from segspade_core.segmentation.frame_loss import FrameLoss
 from segspade_core.segmentation.label_space import LabelSpace, ids_of, unpredicted
 from segspade_core.segmentation.looks import averaged_probs
 from segspade_core.segmentation.model import Segmenter
@@ -24,6 +25,8 @@ def predict(
     device: torch.device | str = "cpu",
     look: LookConfig | None = None,
     confidence: npt.NDArray[np.uint8] | None = None,
+    true_maps: Any = None,
+    losses: npt.NDArray[np.floating] | None = None,
 ) -> npt.NDArray[np.uint8]:
     """Predict the label map of every photograph.
 
@@ -40,6 +43,9 @@ def predict(
             windows the other looks are taken through each of them.
         confidence: (N, H, W) uint8, filled in where given: 255 times the probability of what is predicted,
             among all that could be, rounded.
+        true_maps: (N, H, W) uint8 label ids, anything that slices like an array; for `losses`.
+        losses: (N,) float, filled in where given: the mean cross-entropy of each photograph's pixels, as
+            `FrameLoss` takes it.
 
     Returns:
         (N, H, W) uint8 label ids, also where the network was trained on train ids.
@@ -58,9 +64,13 @@ def predict(
     try:
         for index in range(len(label_ids)):
             of_one = None if confidence is None else confidence[index]
-            _predict_one(
-                model, np.asarray(images[index]), device, look or LookConfig(), label_ids[index], of_one
-            )
+            loss = None
+            if losses is not None:
+                loss = FrameLoss(np.asarray(true_maps[index]), model.label_space, model.untaught)
+            image = np.asarray(images[index])
+            _predict_one(model, image, device, look or LookConfig(), label_ids[index], of_one, loss)
+            if losses is not None and loss is not None:
+                losses[index] = loss.mean
     finally:
         model.train(training)
     return label_ids
@@ -74,8 +84,9 @@ def _predict_one(
     look: LookConfig,
     label_ids: npt.NDArray[np.uint8],
     confidence: npt.NDArray[np.uint8] | None,
+    loss: FrameLoss | None,
 ) -> None:
-    """(H, W, 3) uint8 → `label_ids` and `confidence`, (H, W) uint8, which are filled in."""
+    """(H, W, 3) uint8 → `label_ids` and `confidence`, (H, W) uint8, which are filled in, and `loss`."""
     one_look = not look.flip and look.scales == (1.0,)
 
     def scores(image: npt.NDArray[np.uint8]) -> Tensor:
@@ -89,6 +100,8 @@ def _predict_one(
         # void and what was never taught are out of the way from here on
         chosen = choose(scores, model.label_space, model.untaught)
         label_ids[rows] = chosen[0].cpu().numpy()
+        if loss is not None:
+            loss.add(rows, scores, are_logits)
         if confidence is not None:
             confidence[rows] = confidence_of(scores, are_logits)[0].cpu().numpy()
 

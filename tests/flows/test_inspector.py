@@ -21,6 +21,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 COUNT, HEIGHT, WIDTH = 40, 24, 48
 # of frame i: the larger i, the better it is segmented, but for the last, of which nothing is known
 MIOU = [index / COUNT for index in range(COUNT - 1)] + [float("nan")]
+# the frames in another order, from 5 down to 1
+LOSS = [5 - (7 * index % COUNT) / 10 for index in range(COUNT)]
 CITIES = ("bonn", "ulm")
 
 
@@ -46,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ids = [name_of(index) for index in range(COUNT)]
     cities = [CITIES[index % 2] for index in range(COUNT)]
     rows = pd.DataFrame({"id": ids, "city": cities, "time_of_day": [None] * COUNT})
-    scores = {"miou": MIOU, "pixel_accuracy": MIOU}
+    scores = {"miou": MIOU, "pixel_accuracy": MIOU, "loss": LOSS}
     table = pd.DataFrame({"split": "val", "id": ids, "comparison": "segmenter", **scores})
     (made / "inspector" / "val.js").write_text(split_script("val", rows, table, sheets, (HEIGHT, WIDTH)))
     (made / "inspector.html").write_text(render_inspector("A city", ["val"]))
@@ -82,6 +84,17 @@ def test_the_worst_come_first_and_what_is_unknown_last(opened: Callable[..., Pag
     assert titles(page)[:3] == [name_of(38), name_of(37), name_of(36)]
     page.mouse.wheel(0, 10_000)
     expect(page.locator(f'.frame[title="{name_of(39)}"]')).to_be_visible()
+
+
+def test_by_loss_the_highest_is_the_worst(opened: Callable[..., Page]) -> None:
+    """Faults: the best twenty come first; a loss is shown as a share."""
+    page = opened()
+    page.locator("#sort").select_option(label="loss of the segmenter")
+    worst = sorted(range(COUNT), key=lambda index: -LOSS[index])
+    assert titles(page)[:20] == [name_of(index) for index in worst[:20]]
+    assert page.locator(".frame b").first.text_content() == "5.00"
+    page.locator("#order").select_option("-1")
+    assert titles(page)[0] == name_of(worst[-1])
 
 
 def test_filters_leave_what_is_asked_for(opened: Callable[..., Page]) -> None:

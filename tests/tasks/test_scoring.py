@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import handmade
+import pandas as pd
 import pytest
 import torch
 
@@ -21,7 +22,7 @@ from storage.arrays import open_split
 from storage.shard_writing import write_shard
 from storage.split_layout import create_split, shards
 from storage.store import Store
-from storage.tables import read_table
+from storage.tables import read_table, write_table
 from tasks import judges
 from tasks.plan import Plan
 from tasks.scoring import plan_score, score
@@ -83,6 +84,30 @@ def test_scores_are_those_of_counting_everything_at_once(hand_made: Any) -> None
         "miou": segmenter["ids"]["miou"],
         "miou_19_classes": segmenter["train_ids"]["miou"],
     }
+
+
+@pytest.mark.usefixtures("parts_run_here")
+def test_the_loss_that_was_kept_stands_in_the_row_of_its_sample(hand_made: Any) -> None:
+    """Faults: losses of the first shard stand in the second; the cycle gets the segmenter's."""
+    losses: list[float | None] = [row / 10 for row in range(18)]
+    losses[3] = None
+    ids = [f"train{row:03}" for row in range(18)]
+    table = pd.DataFrame({"id": ids, "loss": losses})
+    predicted = handmade.commit(
+        hand_made.workspace,
+        "label_maps",
+        "with losses",
+        {"train": {"label_ids": hand_made.arrays["train", "predicted"]}},
+        lambda folder: write_table(folder / "train.losses.parquet", table),
+    )
+    journey = hand_made.journeys[0].model_copy(update={"predicted": predicted})
+    plan = plan_score(hand_made.workspace, [journey], ScoreConfig(splits=("train",)))
+    with Store(hand_made.workspace).writer(plan.ref):
+        score(plan)
+    rows = read_table(plan.staging / "per_sample.parquet")
+    own = rows[rows["comparison"] == "segmenter"].set_index("id")["loss"]
+    assert own[ids].fillna(-1).tolist() == [-1 if loss is None else loss for loss in losses]
+    assert rows[rows["comparison"] != "segmenter"]["loss"].isna().all()
 
 
 @pytest.mark.usefixtures("parts_run_here")

@@ -16,7 +16,11 @@ from segspade_core.segmentation import predict
 from storage.arrays import open_split
 from storage.keys import artifact_key
 from storage.refs import ArtifactRef
+from storage.store import Store
+from storage.tables import read_table
 from tasks.segmenting import REVISION, plan_segment, segment
+from tasks.splits import read_losses
+from tasks.stage import commit as commit_stage
 from tasks.stage import making
 
 SEGMENTER = ArtifactRef(kind="segmenter", key="0" * 16)
@@ -70,6 +74,40 @@ def test_confidence_is_kept_beside_the_maps_it_is_of(
     with making(plain):
         segment(plain)
         assert set(open_split(plain.staging / "val.zarr")) == {"label_ids"}
+
+
+@pytest.mark.usefixtures("parts_run_here")
+def test_how_wrong_each_photograph_is_is_kept_where_the_truth_is_known(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Faults: losses of another shard, of another row, or in the artifact of photographs without a truth."""
+    torch.manual_seed(0)
+    model: Any = nn.Conv2d(3, 12, 3, padding=1)
+    model.label_space = "ids"
+    model.untaught = ()
+    monkeypatch.setattr("tasks.segmenting.segmenter_of", lambda *_: (model, torch.device("cpu")))
+    images = photographs(1, 18)
+    true_maps = np.random.default_rng(0).integers(7, 12, images.shape[:3]).astype(np.uint8)
+    true_maps[17] = 0  # void
+    known = commit(workspace, "dataset", "k", splits={"val": {"image": images, "label_ids": true_maps}})
+    unknown = commit(workspace, "dataset", "u", splits={"val": {"image": images}})
+    plan = plan_segment(workspace, SEGMENTER, known, SegmentConfig(split="val"))
+    with making(plan) as work:
+        made = commit_stage.fn(plan, work, **segment(plan)).ref
+    wanted = np.empty(18)
+    predict(model, images, true_maps=true_maps, losses=wanted)
+    found = read_losses(workspace, made, "val")
+    assert found[:17] == wanted[:17].tolist()
+    assert len(set(found)) == 18
+    assert found[17] is None
+    assert read_table(Store(workspace).path(made) / "val.losses.parquet")["id"].tolist() == [
+        f"val{row:03}" for row in range(18)
+    ]
+    assert not list(Store(workspace).path(made).rglob("*.losses"))
+    plan = plan_segment(workspace, SEGMENTER, unknown, SegmentConfig(split="val"))
+    with making(plan):
+        segment(plan)
+        assert not list(plan.staging.rglob("*losses*"))
 
 
 def test_label_maps_keep_the_keys_from_before_there_was_a_choice(workspace: Path) -> None:

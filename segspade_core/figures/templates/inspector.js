@@ -19,7 +19,10 @@ function draw(element, sheet, name, index) {
 
 const pictures = () => [...data.columns.photographs.map((name) => ["photographs", name]), ...data.columns.maps.map((name) => ["maps", name])];
 const sheetOf = (name) => (data.columns.maps.includes(name) ? "maps" : "photographs");
-const percent = (value) => (value === null || value === undefined ? "–" : `${(100 * value).toFixed(1)} %`);
+const told = (measure, index) => {
+  const value = measure.values[index];
+  return value === null ? "–" : measure.isLoss ? value.toFixed(2) : `${(100 * value).toFixed(1)} %`;
+};
 const has = (mask, id) => Math.floor(mask / 2 ** id) % 2 === 1;
 
 function options(select, pairs, kept) {
@@ -46,7 +49,7 @@ function choose(split) {
 
 function arrange() {
   const wanted = { city: find("city").value, time: find("time").value, kind: find("class").value, name: find("name").value.trim().toLowerCase() };
-  const measure = data.measures[find("sort").value], sign = +find("order").value;
+  const measure = data.measures[find("sort").value], sign = +find("order").value * (measure && measure.isLoss ? -1 : 1);
   order = [];
   for (let index = 0; index < data.ids.length; index++) {
     if (wanted.city !== "" && data.city.of[index] !== +wanted.city) continue;
@@ -98,7 +101,7 @@ function paint() {
     const name = document.createElement("i"), number = document.createElement("b");
     card.type = "button", card.className = "frame", card.dataset.place = place, card.title = data.ids[index];
     name.textContent = data.ids[index];
-    number.textContent = measure ? percent(measure.values[index]) : "";
+    number.textContent = measure ? told(measure, index) : "";
     draw(picture, "thumbnails", thumb, index);
     line.append(name, number), card.append(picture, line);
     put(card, place), grid.append(card), cards.set(place, card);
@@ -118,7 +121,7 @@ function open(place) {
   const facts = [["frame", `${place + 1} of ${order.length}`]];
   if (data.city.of[index] >= 0) facts.push(["city", data.city.names[data.city.of[index]]]);
   if (data.time.of[index] >= 0) facts.push(["time of day", data.time.names[data.time.of[index]]]);
-  for (const each of Object.values(data.measures)) facts.push([each.words, percent(each.values[index])]);
+  for (const each of Object.values(data.measures)) facts.push([each.words, told(each, index)]);
   const line = facts.flatMap(([words, value]) => [`${words} `, Object.assign(document.createElement("b"), { textContent: value }), ", "]);
   line.pop();
   line.push(document.createElement("br"));
