@@ -6,7 +6,7 @@ learned (the time does not depend on it). A stage's seconds are those of its man
 turns, after a turn that does not count, in which models are loaded. The Prefect server is this run's own, and
 ends with it.
 
-    python benchmarks/batch.py [--frames 48] [--size 512x1024] [--rounds 3]
+    python benchmarks/batch.py [--frames 48] [--size 512x1024] [--rounds 3] [--stages segment]
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ def compare(workspace: Path, options: argparse.Namespace) -> None:
     thread = ThreadPoolExecutor(1)
     print(f"{options.frames} frames of {options.size}, {options.rounds} rounds")
     print(f"{'stage':12} {'passes s':>9} {'stage s':>8} {'ratio':>6}")
-    for name, (bare, stage) in ways.items():
+    for name in options.stages:
+        bare, stage = ways[name]
         passes, whole = [], []
         for turn in range(options.rounds + 1):
             began = time.perf_counter()
@@ -122,6 +123,8 @@ def main() -> None:
     parser.add_argument("--size", default="512x1024", help="HxW")
     parser.add_argument("--width", type=int, default=8, help="of the generator; 64 as published")
     parser.add_argument("--rounds", type=int, default=3)
+    stages = ["segment", "synthesize"]
+    parser.add_argument("--stages", nargs="+", choices=stages, default=stages)
     options = parser.parse_args()
     with own_server("batch") as (workspace, _):
         compare(workspace, options)
