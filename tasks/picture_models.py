@@ -13,6 +13,7 @@ from storage.aliases import Aliases
 from storage.errors import DamagedArtifact
 from storage.refs import ArtifactRef
 from storage.store import Store
+from tasks.quick_imports import no_garbage
 
 if TYPE_CHECKING:
     from segspade_core.segmentation import Segmenter
@@ -86,14 +87,17 @@ def load_models(
         DamagedArtifact: a file is missing or altered.
         WeightsError: the models that ship are not there.
     """
-    from segspade_core.spade import Painter
-    from segspade_core.there_and_back import PictureModels
-    from tasks.models import device_of
+    # the libraries behind the models take most of the time that the first picture takes
+    with no_garbage():
+        from segspade_core.spade import Painter
+        from segspade_core.there_and_back import PictureModels
+        from tasks.models import device_of
 
-    device = device_of(runtime)
-    generator, style_encoder = load_generator_of(workspace, chosen.generator)
+        device = device_of(runtime)
+        generator, style_encoder = load_generator_of(workspace, chosen.generator)
+        segmenter = load_segmenter_of(workspace, chosen.segmenter).to(device)
     return PictureModels(
-        segmenter=load_segmenter_of(workspace, chosen.segmenter).to(device),
+        segmenter=segmenter,
         device=device,
         generator=generator,
         style_encoder=style_encoder,

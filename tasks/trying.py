@@ -50,7 +50,7 @@ def plan_pictures(photographs: Sequence[Path], label_maps: Sequence[Path], out: 
     """A folder below `out` for each picture, of its name; pictures of one name get a number.
 
     Raises:
-        InputError: there is no picture, one is no file, or `out` cannot be written.
+        InputError: there is no picture, one is a folder or missing, or `out` cannot be written.
     """
     given = [(path, False) for path in photographs] + [(path, True) for path in label_maps]
     if not given:
@@ -60,6 +60,8 @@ def plan_pictures(photographs: Sequence[Path], label_maps: Sequence[Path], out: 
     for path, is_label_map in given:
         if path.is_dir():
             raise InputError(f"{path}: is a folder; name its pictures, such as {path}/*.jpg")
+        if not path.exists():
+            raise InputError(f"{path}: cannot be read (No such file or directory); check its name")
         stem = _UNSAFE.sub("_", path.stem).strip(" .") or "picture"
         # as file systems that do not tell capitals apart see it
         name = next(each for each in _numbered(stem) if each.casefold() not in taken)
