@@ -18,13 +18,13 @@ ROWS = pd.DataFrame(
 PER_SAMPLE = pd.DataFrame(
     # in another order than the frames, as the table sorts by name
     [
-        ("val", "c", "segmenter", 0.3, np.nan),
-        ("val", "a", "segmenter", 0.123456, 0.9),
-        ("val", EVIL, "segmenter", 0.2, 0.8),
-        ("train", "a", "segmenter", 0.7, 0.7),
-        ("val", "a", "cycle", np.nan, 0.5),
+        ("val", "c", "segmenter", 0.3, np.nan, np.nan),
+        ("val", "a", "segmenter", 0.123456, 0.9, 1.5),
+        ("val", EVIL, "segmenter", 0.2, 0.8, 0.25),
+        ("train", "a", "segmenter", 0.7, 0.7, 7),
+        ("val", "a", "cycle", np.nan, 0.5, np.nan),
     ],
-    columns=["split", "id", "comparison", "miou", "pixel_accuracy"],
+    columns=["split", "id", "comparison", "miou", "pixel_accuracy", "loss"],
 )
 COLUMNS = {"thumbnails": ["photo"], "photographs": ["photo"], "maps": ["predicted"]}
 SHEETS = [Sheets({}, b"", b"", COLUMNS, [1 << 33 | 1 << 7, 2]), Sheets({}, b"", b"", COLUMNS, [4])]
@@ -43,12 +43,10 @@ def test_values_stand_beside_the_frames_they_are_of() -> None:
     assert data["measures"]["miou"]["values"] == [0.1235, 0.2, 0.3]
     assert data["measures"]["accuracy"]["values"] == [0.9, 0.8, None]
     assert data["measures"]["agreement"]["values"] == [0.5, None, None]
+    assert data["measures"]["loss"]["values"] == [1.5, 0.25, None]
+    assert [name for name, measure in data["measures"].items() if measure["isLoss"]] == ["loss"]
     # what has no value at all is not offered
-    assert set(data["measures"]) == {
-        "miou",
-        "accuracy",
-        "agreement",
-    }
+    assert set(data["measures"]) == {"miou", "accuracy", "loss", "agreement"}
     assert data["city"] == {"names": ["bonn", "ulm"], "of": [1, 0, -1]}
     assert data["time"] == {"names": ["day"], "of": [0, -1, 0]}
     assert (data["classes"], data["perSheet"], data["aspect"]) == ([1 << 33 | 1 << 7, 2, 4], 2, 2.0)
