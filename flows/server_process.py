@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+from flows.report_pages import add_report_pages
 from flows.server import HOST, home_of, is_alive, prepare_environment, write_record
 from flows.server_database import prepare_database
 
@@ -32,9 +33,11 @@ def serve(workspace: Path, port: int, lock: int | None = None, idle_s: float = I
     from prefect.server.api.server import create_app
 
     prepare_database(home_of(workspace))
+    app = create_app()
+    add_report_pages(app, workspace)
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(), host=HOST, port=port, log_level="error", lifespan="on", timeout_graceful_shutdown=5
+            app, host=HOST, port=port, log_level="error", lifespan="on", timeout_graceful_shutdown=5
         )
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from prefect import flow
 
+from flows.report_pages import pages_of
 from segspade_core.config import (
     CycleDepthConfig,
     DecisionConfig,
@@ -235,7 +236,7 @@ def cycle_depth(
     with making(plan) as work:
         about = {} if work.is_done else tell_depth(plan)
         made = publish(plan, work, **about)
-    show_depth(workspace, made)
+    show_depth(workspace, made, pages_of(workspace))
     return made
 
 
@@ -251,7 +252,8 @@ def report(
     with making(plan) as work:
         about = {} if work.is_done else reporting.write_report(plan)
         made = publish(plan, work, **about)
-    show_samples(workspace, scores)
+    pages = pages_of(workspace)
+    show_samples(workspace, scores, made, pages)
     show_lineage(workspace, made)
-    show_report(workspace, made)
+    show_report(workspace, made, pages)
     return made

@@ -15,12 +15,13 @@ from segspade_core.figures.cycle_depth_page import deaths_sentence, rest_sentenc
 from storage.refs import ArtifactRef
 from storage.store import Store
 from tasks.cycle_depth import PAGE, PLOT, read_depth
+from tasks.run_page import page_link
 
 DEPTH_KEY, DEPTH_PAGE_KEY = "cycle-depth", "cycle-depth-page"
 
 
-def show_depth(workspace: Path, depth: ArtifactRef) -> None:
-    """The sentences and the plot, and a link to the page."""
+def show_depth(workspace: Path, depth: ArtifactRef, pages: str | None) -> None:
+    """The sentences and the plot, and a link to the page. `pages`: as `page_link` takes it."""
     if FlowRunContext.get() is None:
         return
     summary = read_depth(workspace, depth)
@@ -33,7 +34,7 @@ def show_depth(workspace: Path, depth: ArtifactRef) -> None:
     )
     create_link_artifact(
         key=DEPTH_PAGE_KEY,
-        link=(folder / PAGE).as_uri(),
+        link=page_link(workspace, depth, PAGE, pages),
         link_text=f"Cycle by round {depth.key}",
-        description=f"Open `{folder / PAGE}` in a browser.",
+        description=f"The page is the file `{folder / PAGE}`.",
     )

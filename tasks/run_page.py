@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
@@ -95,29 +96,48 @@ def show_lineage(workspace: Path, report: ArtifactRef) -> None:
     create_table_artifact(key=LINEAGE_KEY, table=rows, description=f"What `{report}` was made from")
 
 
-def show_samples(workspace: Path, scores: ArtifactRef) -> None:
-    """Some frames of every split, in the page itself: an image artifact would print its address as text."""
+def show_samples(workspace: Path, scores: ArtifactRef, report: ArtifactRef, pages: str | None) -> None:
+    """Some frames of every split, in the page itself: an image artifact would print its address as text.
+
+    Args:
+        report: whose inspector shows them closer.
+        pages: as `page_link` takes it.
+    """
     if FlowRunContext.get() is None:
         return
     splits = list(read_summary(workspace, scores)["splits"])
-    sections = [
-        f"### {split}\n\n{_panel(journey_samples(workspace, scores, split, _FRAMES), split, len(splits))}"
-        for split in splits
-    ]
+    inspector = page_link(workspace, report, INSPECTOR, pages)
+    sections = []
+    for split in splits:
+        samples = journey_samples(workspace, scores, split, _FRAMES)
+        sections.append(f"### {split}\n\n{_panel(samples, split, len(splits), inspector)}")
     create_markdown_artifact(key=SAMPLES_KEY, markdown="\n\n".join(sections), description=f"Of `{scores}`")
 
 
-def show_report(workspace: Path, report: ArtifactRef) -> None:
-    """Where the report lies. Browsers do not follow a link from the web to a file: the path is there too."""
+def show_report(workspace: Path, report: ArtifactRef, pages: str | None) -> None:
+    """The report, and how its inspector and the files are found. `pages`: as `page_link` takes it."""
     if FlowRunContext.get() is None:
         return
     page = Store(workspace).path(report).absolute() / PAGE
+    inspector = page_link(workspace, report, INSPECTOR, pages)
     create_link_artifact(
         key=REPORT_KEY,
-        link=page.as_uri(),
+        link=page_link(workspace, report, PAGE, pages),
         link_text=f"Report {report.key}",
-        description=f"Open `{page}` in a browser; `{page.with_name(INSPECTOR)}` shows every frame.",
+        description=f"[Every frame]({inspector}). The page is the file `{page}`.",
     )
+
+
+def page_link(workspace: Path, ref: ArtifactRef, page: str, pages: str | None) -> str:
+    """Address of a page of an artifact, for the Prefect UI.
+
+    Args:
+        pages: where the server shows pages of the workspace; None: it does not, and the address is of the
+            file, which browsers open only when a person copies it.
+    """
+    if pages is None:
+        return (Store(workspace).path(ref).absolute() / page).as_uri()
+    return f"{pages}/{ref}/{page}"
 
 
 def _figures(row: dict[str, Any]) -> dict[str, str]:
@@ -158,7 +178,7 @@ def _percent(value: float | None) -> str:
     return "" if value is None else f"{value:.1%}"
 
 
-def _panel(samples: list[JourneySample], split: str, splits: int) -> str:
+def _panel(samples: list[JourneySample], split: str, splits: int, inspector: str) -> str:
     shown = [
         (caption, name)
         for caption, name in zip(_CAPTIONS, _COLUMNS, strict=True)
@@ -166,5 +186,5 @@ def _panel(samples: list[JourneySample], split: str, splits: int) -> str:
     ]
     rows = [[getattr(sample, name) for _, name in shown] for sample in samples]
     uri = sample_panel(rows, limit_bytes=URI_LIMIT_BYTES // splits - 1000)
-    names = ", ".join(sample.id for sample in samples)
+    names = ", ".join(f"[{sample.id}]({inspector}#{split}/{quote(sample.id, '')})" for sample in samples)
     return f"{' · '.join(caption for caption, _ in shown)}\n\n![frames of {split}]({uri})\n\n{names}"

@@ -46,7 +46,7 @@ def test_a_run_tells_its_story(page: Page, service: Service, run: dict[str, Any]
         ("iou-per-class", ["road", "val, cycle"], 0),
         ("samples", ["photograph · true map"], 2),
         ("lineage", ["train-segmenter", "import-generator"], 0),
-        ("report", ["Open"], 0),
+        ("report", ["Every frame"], 0),
     ],
 )
 def test_a_page_shows_what_it_is_there_for(
@@ -86,3 +86,30 @@ def test_what_runs_by_itself_is_seen_to(page: Page, service: Service) -> None:
     expect(page.get_by_text("weekly").first).to_be_visible()
     open_(page, service, "/automations")
     expect(page.get_by_text("SegSPADE: mark runs that died").first).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("key", "link", "wanted"),
+    [
+        ("report", "report.html", "Painted from"),
+        ("report", "inspector.html", "frames; click one"),
+        ("samples", "#val/", None),
+    ],
+)
+def test_links_land_on_the_report_and_on_the_frame(
+    page: Page, service: Service, run: dict[str, Any], key: str, link: str, wanted: str | None
+) -> None:
+    """Faults: the UI takes the address for one of its own, a file is refused, another frame opens."""
+    body = {"artifacts": {"flow_run_id": {"any_": [run["id"]]}, "key": {"any_": [key]}}}
+    (artifact,) = wait_for(lambda: service.post("artifacts/filter", body), 60)
+    open_(page, service, f"/artifacts/artifact/{artifact['id']}")
+    found = page.locator(f"a[href^='/pages/'][href*='{link}']").first
+    name = found.text_content() or ""
+    with page.expect_popup() as tab:
+        found.click()
+    landed = tab.value
+    if wanted is not None:
+        expect(landed.get_by_text(wanted).first).to_be_visible()
+    else:
+        expect(landed.locator("#heading")).to_have_text(name)
+        expect(landed.locator("#heading")).to_be_visible()

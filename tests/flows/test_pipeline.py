@@ -160,4 +160,6 @@ def test_the_run_page_shows_scores_samples_and_report(made: Path) -> None:
     assert len(found["scores"].data) > 100
     assert "distance of segmenter features (not FID)" in found["painting"].data
     assert "](data:image/jpeg;base64," in found["samples"].data
+    # this server is not the workspace's own, and shows no pages of it
     assert "file://" in found["report"].data
+    assert "/inspector.html#val/" in found["samples"].data

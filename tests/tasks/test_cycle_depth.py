@@ -152,10 +152,10 @@ def test_the_run_page_has_the_sentences_the_plot_and_the_page(
     for name in ("create_markdown_artifact", "create_link_artifact"):
         monkeypatch.setattr(depth_page, name, lambda **fields: sent.append(fields))
     plan, _ = made(workspace, journey)
-    depth_page.show_depth(workspace, plan.ref)
+    depth_page.show_depth(workspace, plan.ref, None)
     assert sent == []
     monkeypatch.setattr(depth_page.FlowRunContext, "get", lambda: object())
-    depth_page.show_depth(workspace, plan.ref)
+    depth_page.show_depth(workspace, plan.ref, None)
     assert "does not come to rest in 3 rounds" in sent[0]["markdown"]
     assert "](data:image/svg+xml;base64,PHN2ZyB4bWxucz0i" in sent[0]["markdown"]
     assert sent[1]["link"].endswith(f"{plan.key}/depth.html")

@@ -84,13 +84,15 @@ def test_samples_stay_below_what_the_page_takes(
 ) -> None:
     """Fault: the limit holds for each split, and the page of two is twice as long."""
     monkeypatch.setattr(run_page, "URI_LIMIT_BYTES", 12_000)
-    run_page.show_samples(hand_made.workspace, scores)
+    report = ArtifactRef(kind="report", key="0" * 16)
+    run_page.show_samples(hand_made.workspace, scores, report, "/pages")
     (panel,) = shown
     assert panel["key"] == "samples"
     assert len(panel["markdown"]) < 12_000
     assert panel["markdown"].count("](data:image/jpeg;base64,") == 2
     # the test split has no true maps, so it has no column for them
     assert panel["markdown"].count("true map") == 1
+    assert f"[train000](/pages/{report}/inspector.html#train/train000)" in panel["markdown"]
 
 
 @pytest.mark.usefixtures("in_a_run")
@@ -100,20 +102,24 @@ def test_report_is_linked_and_its_path_told(
     plan = plan_report(hand_made.workspace, scores, ReportConfig(samples=1))
     with making(plan) as work:
         report = commit.fn(plan, work, **write_report.fn(plan)).ref
-    run_page.show_report(hand_made.workspace, report)
-    (link,) = shown
+    run_page.show_report(hand_made.workspace, report, None)
+    run_page.show_report(hand_made.workspace, report, "/pages")
+    link, served = shown
     page = hand_made.workspace / "artifacts" / "report" / report.key / "report.html"
     assert page.exists()
     assert link["link"] == page.as_uri()
     assert str(page) in link["description"]
+    # where the server shows it, the link needs no file
+    assert served["link"] == f"/pages/{report}/report.html"
+    assert f"[Every frame](/pages/{report}/inspector.html)" in served["description"]
 
 
 def test_nothing_happens_outside_of_a_run(
     hand_made: Any, scores: ArtifactRef, shown: list[dict[str, Any]]
 ) -> None:
     run_page.show_scores(hand_made.workspace, scores)
-    run_page.show_samples(hand_made.workspace, scores)
-    run_page.show_report(hand_made.workspace, scores)
+    run_page.show_samples(hand_made.workspace, scores, scores, None)
+    run_page.show_report(hand_made.workspace, scores, None)
     assert shown == []
 
 
