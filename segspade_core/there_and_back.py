@@ -12,6 +12,7 @@ from torch import Tensor
 
 from segspade_core.config import GeneratorArchitecture, PaintConfig
 from segspade_core.datasets.resize import resize_area, resize_nearest
+from segspade_core.errors import InputError
 from segspade_core.labels import void_mask
 from segspade_core.metrics.cycle import agreement
 from segspade_core.segmentation import Segmenter, predict
@@ -61,6 +62,13 @@ class PictureModels:
     def size_of(self, size: tuple[int, int]) -> tuple[int, int]:
         """(H, W) of a picture → (h, w) that it is worked on at."""
         return working_size(size, self.generator.architecture, self.pixels)
+
+    def check_size(self, size: tuple[int, int]) -> None:
+        """Raise InputError, with the nearest size, unless the generator can paint (h, w)."""
+        nearest = working_size(size, self.generator.architecture, size[0] * size[1])
+        if nearest != size:
+            asked, better = (f"{height}x{width}" for height, width in (size, nearest))
+            raise InputError(f"size {asked}: the generator cannot paint it; the nearest it can is {better}")
 
     def segment(self, photograph: Pixels) -> Pixels:
         """(H, W, 3) uint8 → (H, W) uint8 label ids."""

@@ -40,8 +40,8 @@ def plan_report(
     manifest = Store(workspace).manifest(scores)
     if manifest.stage == "score" and manifest.revision < scoring.REVISION:
         raise InputError(
-            f"{scores} were made by an older SegSPADE and lack what a report shows; make them again: "
-            "segspade score, or the run that they are of"
+            f"{scores} were made by an older SegSPADE and lack what a report shows; make them again with "
+            "segspade score, and report the scores it names; or repeat the run that they are of"
         )
     return Plan(
         workspace=workspace,

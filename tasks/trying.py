@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 
     from segspade_core.there_and_back import PictureModels, ThereAndBack
 
-_UNSAFE = re.compile(r"[^\w.\- ]")
+RECORD = "agreement.json"
+_UNSAFE = re.compile(r"[^\w.\-()\[\] ]")
+# files that some results have, and others not
+_SOMETIMES = {"photograph.png", "overlay.png", "label_ids_full_size.png"}
 
 
 @dataclass(frozen=True)
@@ -46,32 +50,70 @@ class Tried:
     files: tuple[Path, ...]
 
 
-def plan_pictures(photographs: Sequence[Path], label_maps: Sequence[Path], out: Path) -> list[Picture]:
-    """A folder below `out` for each picture, of its name; pictures of one name get a number.
+@dataclass(frozen=True)
+class PicturePlan:
+    """What can be tried, and a sentence for each of what cannot."""
+
+    pictures: list[Picture]
+    problems: list[str]
+
+
+def plan_pictures(
+    photographs: Sequence[Path], label_maps: Sequence[Path], out: Path, style: Path | None = None
+) -> PicturePlan:
+    """A folder below `out` for each picture, of its name, with a number where that is taken. Makes nothing.
+
+    Taken is a folder that holds other things than an earlier result, or one of the pictures that are read.
 
     Raises:
-        InputError: there is no picture, one is a folder or missing, or `out` cannot be written.
+        InputError: there is no picture at all, or `out` cannot be written.
     """
     given = [(path, False) for path in photographs] + [(path, True) for path in label_maps]
     if not given:
         raise InputError("no picture: give photographs, or label maps with --labels")
+    _check_writable(out)
+    read = {path.resolve().parent for path, _ in given} | ({style.resolve().parent} if style else set())
     taken: set[str] = set()
-    pictures = []
+    plan = PicturePlan([], [])
     for path, is_label_map in given:
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder; name its pictures, such as {path}/*.jpg")
-        if not path.exists():
-            raise InputError(f"{path}: cannot be read (No such file or directory); check its name")
+        problem = _problem(path)
+        if problem:
+            plan.problems.append(f"{path}: {problem}")
+            continue
         stem = _UNSAFE.sub("_", path.stem).strip(" .") or "picture"
         # as file systems that do not tell capitals apart see it
-        name = next(each for each in _numbered(stem) if each.casefold() not in taken)
+        names = (each for each in _numbered(stem) if each.casefold() not in taken)
+        name = next(each for each in names if _is_free(out / each) and (out / each).resolve() not in read)
         taken.add(name.casefold())
-        pictures.append(Picture(path, is_label_map, out / name))
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out}: cannot write there ({error.strerror}); give another folder") from error
-    return pictures
+        plan.pictures.append(Picture(path, is_label_map, out / name))
+    if not plan.pictures:
+        raise InputError("\n".join(plan.problems))
+    return plan
+
+
+def _problem(path: Path) -> str:
+    if path.is_dir():
+        return f"is a folder; name its pictures, such as {path}/*.jpg"
+    if not path.exists():
+        return "cannot be read (No such file or directory); check its name"
+    if not path.is_file():
+        return "is a pipe or a device; save the picture as a file"
+    return ""
+
+
+def _is_free(folder: Path) -> bool:
+    """Whether results may go there: it is not there, or holds nothing, or an earlier result."""
+    if not folder.is_dir():
+        return not folder.exists() and not folder.is_symlink()
+    return (folder / RECORD).is_file() or not any(folder.iterdir())
+
+
+def _check_writable(out: Path) -> None:
+    there = next(each for each in (out, *out.absolute().parents) if each.exists() or each.is_symlink())
+    if not there.is_dir():
+        raise InputError(f"{out}: {'' if there == out else f'{there} '}is a file; give a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"{out}: cannot write there (Permission denied); give another folder")
 
 
 def _numbered(stem: str) -> Any:
@@ -123,12 +165,12 @@ def try_picture(
     result = (of_label_map if picture.is_label_map else of_photograph)(models, pixels, at, code)
     about = {"file": str(picture.path), "own_size": list(own), **about}
     contents = picture_files(result, picture.path.name, note, own, about)
-    targets = {picture.folder / name: make for name, make in contents.items()}
-    if picture.path.resolve() in {target.resolve() for target in targets}:
-        raise InputError(f"{picture.path}: would be written over; give another --out")
-    for target, make in targets.items():
-        put_bytes(target, make())
-    return Tried(picture, at, result.agreement, tuple(targets))
+    for name, make in contents.items():
+        put_bytes(picture.folder / name, make())
+    # of an earlier result, which may have been of a photograph where this one is of a map
+    for name in _SOMETIMES - contents.keys():
+        (picture.folder / name).unlink(missing_ok=True)
+    return Tried(picture, at, result.agreement, tuple(picture.folder / name for name in contents))
 
 
 def picture_files(
@@ -150,7 +192,6 @@ def picture_files(
         "second_colours.png": lambda: map_png(result.second),
         "disagreement.png": lambda: png(marked(result.painting, result.disagreement)),
         "panel.png": lambda: picture_sheet(result, name, note),
-        "agreement.json": lambda: _record(result, about),
     }
     photograph = result.photograph
     if photograph is not None:
@@ -158,7 +199,8 @@ def picture_files(
         files["overlay.png"] = lambda: png(overlay(photograph, result.first))
     if own != result.first.shape:
         files["label_ids_full_size.png"] = lambda: png(resize_nearest(result.first, own))
-    return files
+    # last: it says that the folder holds a result
+    return files | {RECORD: lambda: _record(result, about)}
 
 
 def _record(result: ThereAndBack, about: dict[str, Any]) -> bytes:

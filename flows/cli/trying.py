@@ -60,19 +60,21 @@ def try_(
         from tasks.progress import progress
         from tasks.trying import asked_style, plan_pictures, try_picture
 
-        pictures = plan_pictures(photographs or [], labels or [], out)
         named, style_image = asked_style(seed, style)
+        plan = plan_pictures(photographs or [], labels or [], out, style)
         config = config_of_options(PictureConfig, size=size, city=city, time_of_day=time_of_day, style=named)
         chosen = choose_models(workspace, segmenter, generator)
         tell_shipped(chosen, workspace, segmenter, generator)
         models = load_models(workspace, chosen, runtime)
+        if config.size is not None:
+            models.check_size(config.size)
         code = models.code(config, style_image)
         asked = config.model_dump(mode="json", include=_ASKED)
         about = model_names(chosen) | asked
         note = "; ".join(f"{name} {value}" for name, value in about.items() if value is not None)
-        tried, problems = [], []
-        with progress("try", len(pictures), "picture") as bar:
-            for picture in pictures:
+        tried, problems = [], plan.problems
+        with progress("try", len(plan.pictures), "picture") as bar:
+            for picture in plan.pictures:
                 try:
                     tried.append(try_picture(models, picture, code, config.size, about, note))
                 except InputError as error:
@@ -82,7 +84,7 @@ def try_(
             print_json([_brief(each) for each in tried])
         elif tried:
             Console().print(_table(tried))
-            looks = "\n".join(str(each.picture.folder / "panel.png") for each in tried[:_SHOWN])
+            looks = "\n".join(escape(str(each.picture.folder / "panel.png")) for each in tried[:_SHOWN])
             more = f"\nand {len(tried) - _SHOWN} more" if len(tried) > _SHOWN else ""
             count = sum(len(each.files) for each in tried)
             Console(soft_wrap=True, highlight=False).print(f"{count} files; look at\n{looks}{more}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -154,14 +155,37 @@ def test_pictures_of_one_name_get_folders_of_their_own(models: Path, tmp_path: P
     assert [set(each["files"]) for each in told] == [OF_PHOTOGRAPH | {"label_ids_full_size.png"}] * 2
 
 
-def test_a_photograph_is_never_written_over(models: Path, tmp_path: Path) -> None:
-    photograph = save(tmp_path / "photograph" / "photograph.png", PHOTOGRAPH)
-    before = photograph.read_bytes()
-    result = typed(photograph, "--out", tmp_path, "--size", "32x32", "-w", models)
-    assert result.exit_code == 2
-    assert "would be written over; give another --out" in result.stderr
-    assert [path.name for path in photograph.parent.iterdir()] == ["photograph.png"]
-    assert photograph.read_bytes() == before
+def test_what_try_did_not_make_is_never_written_over(models: Path, tmp_path: Path) -> None:
+    """Faults: a photograph that lies where a result would go is lost; or the style, or a stranger's file."""
+    own = save(tmp_path / "photograph" / "photograph.png", PHOTOGRAPH)
+    street = save(tmp_path / "in" / "z.png", PHOTOGRAPH)
+    stranger = save(tmp_path / "z" / "painting.png", PHOTOGRAPH)
+    result = typed(own, street, "--out", tmp_path, "--size", "32x32", "-w", models, "--json")
+    assert result.exit_code == 0, result.output
+    folders = [Path(each["folder"]).name for each in json.loads(result.stdout)]
+    assert folders == ["photograph-2", "z-2"]
+    # now that there is a result, it may be renewed, but not while one of its files is read
+    style = tmp_path / "z-2" / "photograph.png"
+    kept = style.read_bytes()
+    save(tmp_path / "in" / "z-2.png", PHOTOGRAPH)
+    for options, folder in (([], "z-2"), (["--style", style], "z-2-2"), (["--labels", style], "z-2-2")):
+        words = [tmp_path / "in" / "z-2.png", "--out", tmp_path, "--size", "32x32", "-w", models, "--json"]
+        result = typed(*words, *options)
+        assert Path(json.loads(result.stdout)[0]["folder"]).name == folder
+        assert style.read_bytes() == kept
+    for path in (own, street, stranger):
+        np.testing.assert_array_equal(pixels_of(path), PHOTOGRAPH)
+    assert [path.name for path in stranger.parent.iterdir()] == ["painting.png"]
+
+
+def test_a_result_that_is_renewed_keeps_nothing_of_the_earlier_one(models: Path, tmp_path: Path) -> None:
+    """Fault: the photograph of one picture beside the map of another."""
+    photograph, label_map = save(tmp_path / "a" / "x.png", PHOTOGRAPH), save(tmp_path / "b" / "x.png", IDS)
+    typed(photograph, "--out", tmp_path / "out", "--size", "32x48", "-w", models)
+    (tmp_path / "out" / "x" / "note.txt").write_text("mine")
+    result = typed("--labels", label_map, "--out", tmp_path / "out", "--size", "32x48", "-w", models)
+    assert result.exit_code == 0, result.output
+    assert {path.name for path in (tmp_path / "out" / "x").iterdir()} == OF_MAP | {"note.txt"}
 
 
 BAD: dict[str, tuple[list[str], str]] = {
@@ -180,9 +204,12 @@ BAD: dict[str, tuple[list[str], str]] = {
     "two styles": (["photo.png", "--seed", "1", "--style", "photo.png"], "--seed draws a style, and --style"),
     "style": (["photo.png", "--style", "text.jpg"], "text.jpg: is in no format of pictures"),
     "size": (["photo.png", "--size", "33"], "--size: size '33' is not HEIGHTxWIDTH, such as 256x512"),
-    "stride": (["photo.png", "--size", "33x48"], "both sides must be multiples of 16; resize them"),
+    "stride": (
+        ["photo.png", "--size", "33x48"],
+        "33x48: the generator cannot paint it; the nearest it can is 32x48",
+    ),
     "segmenter": (["photo.png", "--segmenter", "nobody"], "'nobody' is not in"),
-    "out": (["photo.png", "--out", "text.jpg"], "text.jpg: cannot write there (File exists); give another"),
+    "out": (["photo.png", "--out", "text.jpg"], "text.jpg: is a file; give a folder"),
 }
 
 
@@ -198,16 +225,25 @@ def test_bad_input_gets_a_sentence_and_leaves_nothing(
     result = typed(*words, "-w", models)
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.split())
-    assert not [path for path in (tmp_path / "tried").rglob("*") if path.is_file()]
+    assert not (tmp_path / "tried").exists()
 
 
 def test_one_bad_picture_does_not_keep_the_others_back(models: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").write_text("no picture")
-    good = save(tmp_path / "good.png", PHOTOGRAPH)
-    result = typed(tmp_path / "bad.jpg", good, "--out", tmp_path / "out", "--size", "32x32", "-w", models)
+    os.mkfifo(tmp_path / "pipe.jpg")
+    good = save(tmp_path / "good [1] (2).png", PHOTOGRAPH)
+    bad = [tmp_path / name for name in ("bad.jpg", "missing.jpg", "pipe.jpg", ".")]
+    result = typed(*bad, good, "--out", tmp_path / "out", "--size", "32x32", "-w", models)
     assert result.exit_code == 2
-    assert "bad.jpg: is in no format of pictures" in result.stderr
-    assert (tmp_path / "out" / "good" / "panel.png").exists()
+    for words in (
+        "bad.jpg: is in no format of pictures",
+        "missing.jpg: cannot be read",
+        "pipe.jpg: is a pipe or a device; save the picture as a file",
+        "is a folder; name its pictures",
+    ):
+        assert words in result.stderr
+    assert (tmp_path / "out" / "good [1] (2)" / "panel.png").exists()
+    assert "good [1] (2)/panel.png" in "".join(result.stdout.splitlines())
     assert not (tmp_path / "out" / "bad").exists()
 
 
@@ -226,6 +262,20 @@ def test_without_models_in_use_those_that_ship_stand_in_and_it_is_said(tmp_path:
         "--labels", path, "--out", tmp_path / "out", "--segmenter", "shipped", "--generator", "shipped"
     )
     assert (asked.exit_code, asked.stderr) == (0, "")
+
+
+def test_it_ends_quietly(models: Path, tmp_path: Path) -> None:
+    """Fault: libraries that complain of leaks when the process ends."""
+    words = ["try", "--labels", save(tmp_path / "map.png", IDS), "--out", tmp_path / "out", "-w", models]
+    program = "import sys; from flows.cli import app; app()"
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *map(str, words), "--size", "32x48"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+    )
+    assert "leak" not in ended.stderr + ended.stdout
 
 
 def test_it_needs_no_prefect() -> None:

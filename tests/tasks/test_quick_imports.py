@@ -18,7 +18,6 @@ def test_garbage_is_collected_again_also_when_an_import_fails() -> None:
     with pytest.raises(ModuleNotFoundError), no_garbage():
         raise ModuleNotFoundError
     assert gc.isenabled()
-    gc.unfreeze()
 
 
 def test_who_collects_none_is_left_alone() -> None:
@@ -30,4 +29,3 @@ def test_who_collects_none_is_left_alone() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
-        gc.unfreeze()
