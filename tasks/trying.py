@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segspade_core.datasets import any_picture
 from segspade_core.datasets.any_picture import decode_any_label_map, decode_any_photograph
 from segspade_core.datasets.files import BadFile
 from segspade_core.datasets.resize import resize_nearest
@@ -42,12 +43,13 @@ class Picture:
 
 @dataclass(frozen=True)
 class Tried:
-    """What became of one picture; `files` lie in its folder."""
+    """What became of one picture; `files` lie in its folder, `hint` is a sentence for whom gave it."""
 
     picture: Picture
     size: tuple[int, int]
     agreement: dict[str, float]
     files: tuple[Path, ...]
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,10 @@ def try_picture(
     # of an earlier result, which may have been of a photograph where this one is of a map
     for name in _SOMETIMES - contents.keys():
         (picture.folder / name).unlink(missing_ok=True)
-    return Tried(picture, at, result.agreement, tuple(picture.folder / name for name in contents))
+    hint = ""
+    if not picture.is_label_map and any_picture.is_label_map(picture.path.read_bytes()):
+        hint = f"{picture.path}: looks like a label map; to begin with it, give it by --labels"
+    return Tried(picture, at, result.agreement, tuple(picture.folder / name for name in contents), hint)
 
 
 def picture_files(

@@ -88,6 +88,8 @@ def try_(
             more = f"\nand {len(tried) - _SHOWN} more" if len(tried) > _SHOWN else ""
             count = sum(len(each.files) for each in tried)
             Console(soft_wrap=True, highlight=False).print(f"{count} files; look at\n{looks}{more}")
+        for hint in filter(None, (each.hint for each in tried)):
+            Console(stderr=True, soft_wrap=True, highlight=False).print(escape(hint))
         if problems:
             raise InputError("\n".join(problems))
 

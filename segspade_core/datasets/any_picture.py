@@ -129,6 +129,19 @@ def decode_any_label_map(content: bytes) -> npt.NDArray[np.uint8]:
     return label_ids
 
 
+def is_label_map(content: bytes) -> bool:
+    """Whether every pixel of a PNG is one of the table's ids or official colours: hardly a photograph."""
+    if not content.startswith(png.SIGNATURE):
+        return False
+    try:
+        if png.read_header(content).colour_type == png.GREY:
+            label_ids = decode_label_ids(content)
+            return bool(np.all((label_ids < NUM_IDS) | (label_ids == IGNORE_ID)))
+        return not (colours_to_ids(decode_any_photograph(content)) == IGNORE_ID).any()
+    except BadFile:
+        return False
+
+
 def _ids_of_colours(colours: npt.NDArray[np.uint8], as_ids: BadFile) -> npt.NDArray[np.uint8]:
     label_ids = colours_to_ids(colours)
     strange = colours[label_ids == IGNORE_ID]

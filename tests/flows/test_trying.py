@@ -264,6 +264,16 @@ def test_without_models_in_use_those_that_ship_stand_in_and_it_is_said(tmp_path:
     assert (asked.exit_code, asked.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("colours", [False, True])
+def test_a_map_that_is_taken_for_a_photograph_is_told(models: Path, tmp_path: Path, colours: bool) -> None:
+    path = save(tmp_path / "map.png", ids_to_colours(IDS) if colours else IDS)
+    street = save(tmp_path / "street.png", PHOTOGRAPH)
+    result = typed(path, street, "--out", tmp_path / "out", "--size", "32x48", "-w", models)
+    assert result.exit_code == 0, result.output
+    assert "map.png: looks like a label map" in result.stderr
+    assert "street.png: looks" not in result.stderr
+
+
 def test_it_ends_quietly(models: Path, tmp_path: Path) -> None:
     """Fault: libraries that complain of leaks when the process ends."""
     words = ["try", "--labels", save(tmp_path / "map.png", IDS), "--out", tmp_path / "out", "-w", models]
