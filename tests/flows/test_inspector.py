@@ -145,6 +145,16 @@ def test_a_link_lands_on_its_frame(opened: Callable[..., Page]) -> None:
     assert page.url.endswith(f"#val/{quote(name_of(18))}")
 
 
+def test_a_link_to_no_frame_says_so_and_shows_the_others(opened: Callable[..., Page]) -> None:
+    """Faults: silence; a hash that is typed by hand and is no good address leaves an empty page."""
+    for name in ("nobody", "50%"):
+        page = opened(f"#val/{name}")
+        expect(page.locator("#told")).to_contain_text(f"There is no frame “{name}” among these 40")
+        assert len(titles(page)) > 3
+    page.locator("#sort").select_option(label="name")
+    assert page.locator("#order option").all_text_contents() == ["a to z", "z to a"]
+
+
 def test_the_grid_is_walked_by_keys(opened: Callable[..., Page]) -> None:
     page = opened()
     page.locator(".frame").first.focus()

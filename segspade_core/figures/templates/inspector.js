@@ -50,6 +50,8 @@ function choose(split) {
 function arrange() {
   const wanted = { city: find("city").value, time: find("time").value, kind: find("class").value, name: find("name").value.trim().toLowerCase() };
   const measure = data.measures[find("sort").value], sign = +find("order").value * (measure && measure.isLoss ? -1 : 1);
+  const [up, down] = find("order").options;
+  [up.text, down.text] = measure ? ["worst first", "best first"] : ["a to z", "z to a"];
   order = [];
   for (let index = 0; index < data.ids.length; index++) {
     if (wanted.city !== "" && data.city.of[index] !== +wanted.city) continue;
@@ -154,11 +156,14 @@ function compare() {
 }
 
 function follow() {
-  const [split, name] = decodeURIComponent(location.hash.slice(1)).split(/\/(.*)/s);
+  let link = location.hash.slice(1);
+  try { link = decodeURIComponent(link); } catch { /* typed by hand, and taken as it is */ }
+  const [split, name] = link.split(/\/(.*)/s);
   if (!(split in segspadeSplits)) return false;
   if (!data || data.split !== split) choose(split);
   const place = order.findIndex((index) => data.ids[index] === name);
   if (place >= 0) open(place);
+  else if (name) find("told").textContent = `There is no frame “${name}” among these ${order.length.toLocaleString("en")}.`;
   return true;
 }
 
