@@ -15,6 +15,7 @@ from segspade_core.config import RuntimeConfig
 from segspade_core.errors import InputError
 
 PASSWORD = "SEGSPADE_STUDIO_PASSWORD"
+_SHORTEST = 8
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -39,6 +40,10 @@ def studio(
         if host not in _LOOPBACK and not password:
             raise InputError(
                 f"--host {host}: others reach it there; set {PASSWORD} to a password, or leave --host out"
+            )
+        if password is not None and len(password) < _SHORTEST:
+            raise InputError(
+                f"{PASSWORD} is shorter than {_SHORTEST} characters; set it to a longer password"
             )
         runtime = config_of_options(RuntimeConfig, device=device)
         from tasks.picture_models import choose_models

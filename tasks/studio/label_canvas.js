@@ -1,7 +1,9 @@
 // A label map of one byte a pixel. Strokes change the bytes; the canvas only shows them.
 const map = element.querySelector(".map"), cursor = element.querySelector(".cursor");
 const told = element.querySelector(".told"), empty = element.querySelector(".empty");
-const size = element.querySelector("input[type=range]");
+const size = element.querySelector("input[type=range]"), diameter = element.querySelector("output");
+const stage = element.querySelector(".stage"), classes = element.querySelector(".classes");
+const swatchOfChosen = element.querySelector(".chosen i"), nameOfChosen = element.querySelector(".chosen b");
 const buttons = { undo: element.querySelector("[data-do=undo]"), redo: element.querySelector("[data-do=redo]") };
 const KEPT = 60; // maps that can be gone back to
 const names = new Map(props.classes.map((each) => [each.id, each.name]));
@@ -21,7 +23,7 @@ for (const each of props.classes) {
   swatch.style.background = each.colour;
   label.title = each.category;
   label.append(radio, swatch, each.name);
-  element.querySelector(".classes").append(label);
+  classes.append(label);
 }
 
 function show() {
@@ -34,8 +36,9 @@ function show() {
 function tell() {
   buttons.undo.disabled = !past.length;
   buttons.redo.disabled = !future.length;
-  const under = at && ids ? names.get(ids[at.y * width + at.x]) ?? "void" : "";
-  told.textContent = ids ? `${width} × ${height}${at ? `; at ${at.x}, ${at.y}: ${under}` : ""}` : "";
+  diameter.textContent = size.value;
+  const under = ids && within(at) ? `; row ${at.y}, column ${at.x}: ${names.get(ids[at.y * width + at.x]) ?? "void"}` : "";
+  told.textContent = ids ? `${height}x${width}${under}` : "";
   const context = cursor.getContext("2d");
   context.clearRect(0, 0, cursor.width, cursor.height);
   if (!at || tool !== "brush") return;
@@ -57,13 +60,24 @@ function load(value) {
   map.width = width, map.height = height;
   cursor.width = width * Math.max(1, Math.floor(1200 / width));
   cursor.height = (cursor.width / width) * height;
+  // as wide as there is room for, and no higher than most of the window
+  stage.style.width = `min(100%, ${(70 * width) / height}vh)`;
   empty.hidden = true;
   past = [], future = [], at = null;
-  show(), tell();
+  show(), tell(), choose(chosen);
+}
+
+function within(place) {
+  return place && place.x >= 0 && place.y >= 0 && place.x < width && place.y < height;
+}
+
+function clamped({ x, y }) {
+  return { x: Math.min(width - 1, Math.max(0, x)), y: Math.min(height - 1, Math.max(0, y)) };
 }
 
 function dab(x, y) {
   const radius = size.value / 2, reach = Math.floor(radius);
+  if (x < -reach || y < -reach || x >= width + reach || y >= height + reach) return;
   for (let dy = -reach; dy <= reach; dy++) {
     for (let dx = -reach; dx <= reach; dx++) {
       const px = x + dx, py = y + dy;
@@ -102,7 +116,13 @@ function pick(place) {
 
 function choose(id) {
   chosen = id;
-  element.querySelector(`.classes input[value="${id}"]`).checked = true;
+  const radio = classes.querySelector(`input[value="${id}"]`), label = radio.parentElement;
+  radio.checked = true;
+  swatchOfChosen.style.background = label.querySelector("i").style.background;
+  nameOfChosen.textContent = names.get(id);
+  // the row alone, and not the page as scrollIntoView would
+  const [row, box] = [classes.getBoundingClientRect(), label.getBoundingClientRect()];
+  if (box.left < row.left || box.right > row.right) classes.scrollLeft += box.left - row.left - (row.width - box.width) / 2;
 }
 
 function use(name) {
@@ -147,19 +167,19 @@ function begin(place) {
   else line(place, place), show();
 }
 
+// beside the map, too: a stroke that leaves it goes on there unseen, and paints nothing along the edge
 function place(event) {
   const box = map.getBoundingClientRect();
-  const inside = (value, most) => Math.min(most - 1, Math.max(0, Math.floor(value)));
   return {
-    x: inside(((event.clientX - box.left) * width) / box.width, width),
-    y: inside(((event.clientY - box.top) * height) / box.height, height),
+    x: Math.floor(((event.clientX - box.left) * width) / box.width),
+    y: Math.floor(((event.clientY - box.top) * height) / box.height),
   };
 }
 
 map.addEventListener("pointerdown", (event) => {
   if (!ids || event.button) return;
   map.setPointerCapture(event.pointerId);
-  at = place(event);
+  at = clamped(place(event));
   begin(at), tell();
 });
 map.addEventListener("pointermove", (event) => {
@@ -178,10 +198,10 @@ map.addEventListener("keydown", (event) => {
   if (moves[event.key]) {
     at ??= { x: width >> 1, y: height >> 1 };
     const [dx, dy] = moves[event.key];
-    at = { x: Math.min(width - 1, Math.max(0, at.x + dx)), y: Math.min(height - 1, Math.max(0, at.y + dy)) };
+    at = clamped({ x: at.x + dx, y: at.y + dy });
     if (before) line(last, at), (last = at), show();
   } else if (key === " ") {
-    at ??= { x: width >> 1, y: height >> 1 };
+    at = clamped(at ?? { x: width >> 1, y: height >> 1 });
     if (!before) begin(at);
   } else if (event.ctrlKey || event.metaKey) {
     if (key === "z") event.shiftKey ? travel(future, past) : travel(past, future);
@@ -205,7 +225,8 @@ element.addEventListener("click", (event) => {
   if (button?.dataset.do === "undo") travel(past, future);
   if (button?.dataset.do === "redo") travel(future, past);
 });
-element.addEventListener("change", (event) => { if (event.target.type === "radio") chosen = +event.target.value; });
+element.addEventListener("change", (event) => { if (event.target.type === "radio") choose(+event.target.value); });
 size.addEventListener("input", tell);
 watch("value", () => { if (props.value && props.value.stamp !== stamp) load(props.value); });
+choose(chosen);
 load(props.value);

@@ -4,33 +4,46 @@ from __future__ import annotations
 
 import html
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from segspade_core.config import PictureConfig
 from segspade_core.datasets.any_picture import decode_any_photograph
 from segspade_core.datasets.files import BadFile
 from segspade_core.errors import InputError
 from segspade_core.figures.panels import marked
 from segspade_core.labels import ids_to_colours
+from tasks.studio.asking import (
+    ANY,
+    DRAWN,
+    MAX_STREET,
+    MEAN,
+    OTHER,
+    OWN,
+    SIZES,
+    asked_of,
+    missing,
+    size_of,
+    whole,
+)
 from tasks.studio.label_canvas import decode, encode, label_canvas
 from tasks.studio.scene import Scene, Studio
 
-_SIZES = ("as trained", "128x256", "192x384", "256x512", "512x1024")
-_MEAN, _DRAWN, _OWN, _OTHER = "mean", "drawn by number", "of this photograph", "of another photograph"
-_ANY = "any"
 CSS = """
 .gradio-container { max-width: 1500px !important; }
 #told { min-height: 1.6em; }
 .picture .image-frame, .picture .image-frame img {
-  width: 100% !important; height: auto !important; object-fit: contain !important;
+  width: 100% !important; height: auto !important; max-height: 70vh; object-fit: contain !important;
 }
 #open, #draw { min-height: 52px; }
 """
+# Gradio's lists stay open where the Tab key leaves them, and lie over what is below
+SCRIPT = """() => document.addEventListener("focusout", ({ target }) => {
+  if (!target.matches("[role=combobox]")) return;
+  setTimeout(() => target.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true })));
+})"""
 # of the browser's own, so that nothing is fetched
 _FONTS = ["system-ui", "sans-serif"]
 
@@ -52,11 +65,16 @@ def build_page(studio: Studio, heading: str) -> gr.Blocks:
         scene: Any = gr.State(None)
         gr.Markdown(f"# SegSPADE studio\n{heading}")
         with gr.Row():
-            upload = gr.UploadButton("Open a photograph or label map", variant="primary", elem_id="open")
+            upload = gr.UploadButton("Open a picture", variant="primary", elem_id="open")
             draw = gr.Button("Draw a street", elem_id="draw")
-            seed = gr.Number(1, label="Street number", precision=0, minimum=0, maximum=2**31, elem_id="seed")
+            # without bounds: Gradio would round, and print a traceback where one is exceeded
+            seed = gr.Number(1, label="Street number", elem_id="seed")
             size = gr.Dropdown(
-                list(_SIZES), value=_SIZES[0], label="Work at", allow_custom_value=True, elem_id="size"
+                list(SIZES),
+                value=SIZES[0],
+                label="Size of the next picture",
+                allow_custom_value=True,
+                elem_id="size",
             )
         told = gr.Markdown("", elem_id="told")
         with gr.Row(equal_height=False):
@@ -68,29 +86,20 @@ def build_page(studio: Studio, heading: str) -> gr.Blocks:
                 painting = _picture("Painting", "painting", "photograph painted from the label map")
                 with gr.Row():
                     city = gr.Dropdown(
-                        [_ANY, *cities], value=_ANY, label="City", visible=bool(cities), elem_id="city"
+                        [ANY, *cities], value=ANY, label="City", visible=bool(cities), elem_id="city"
                     )
                     time_of_day = gr.Dropdown(
-                        [_ANY, *times],
+                        [ANY, *times],
                         # of all the hours at once, a street is an odd sight
-                        value="day" if "day" in times else _ANY,
+                        value="day" if "day" in times else ANY,
                         label="Time of day",
                         visible=bool(times),
                         elem_id="time-of-day",
                     )
                 other: Any = gr.State(None)
                 with gr.Group(visible=studio.knows_styles):
-                    style = gr.Radio(
-                        [_MEAN, _DRAWN, _OWN, _OTHER], value=_MEAN, label="Style", elem_id="style"
-                    )
-                    number = gr.Number(
-                        1,
-                        label="Number of the style",
-                        precision=0,
-                        minimum=0,
-                        maximum=10**9 - 1,
-                        visible=False,
-                    )
+                    style = gr.Radio([MEAN, DRAWN, OWN, OTHER], value=MEAN, label="Style", elem_id="style")
+                    number = gr.Number(1, label="Number of the style", visible=False, elem_id="style-number")
                     choose = gr.UploadButton(
                         "Photograph for the style", type="binary", elem_id="style-file", visible=False
                     )
@@ -110,24 +119,31 @@ def build_page(studio: Studio, heading: str) -> gr.Blocks:
         def painted(scene: Scene | None, label_ids: Any, *asked: Any) -> tuple[Any, ...]:
             if scene is None:
                 raise InputError("there is no map to paint yet; open a photograph, or draw a street")
-            config, style_image = _asked(scene, *asked)
+            config, style_image = asked_of(scene, *asked)
             done, seconds = studio.paint(scene, label_ids, config, style_image)
-            return done, done.painting, None, None, "", f"painted in {seconds:.2f} s"
+            lacks = missing(scene, *asked[2:])
+            said = f"painted in {seconds:.2f} s" + (f" in the mean style; {lacks}" if lacks else "")
+            return done, done.painting, None, None, "", f"{_name(scene)}: {said}"
 
         def opened(new: Scene, *asked: Any) -> tuple[Any, ...]:
             done, *rest, said = painted(new, new.first, *asked)
-            height, width = new.first.shape
-            said = f"**{new.name}**, {new.own[0]}x{new.own[1]}, worked at {height}x{width}; {said}"
+            if new.origin:
+                said += f". It came with {_by(new.own)} pixels, {new.origin}"
             return done, *rest, said, encode(new.first), new.photograph
 
         @_telling
         def on_open(path: str, size: str, *asked: Any) -> tuple[Any, ...]:
             file = Path(path)
-            return opened(studio.open(file.read_bytes(), file.name, _size(size)), *asked)
+            return opened(studio.open(file.read_bytes(), file.name, size_of(size)), *asked)
 
         @_telling
-        def on_draw(seed: float, size: str, *asked: Any) -> tuple[Any, ...]:
-            return opened(studio.draw(int(seed or 0), _size(size)), *asked)
+        def on_draw(seed: Any, size: str, *asked: Any) -> tuple[Any, ...]:
+            return opened(studio.draw(whole(seed, "street number", MAX_STREET), size_of(size)), *asked)
+
+        @_telling
+        def on_size(scene: Scene | None, size: str) -> Any:
+            size_of(size)
+            return gr.skip() if scene is None else f"{_name(scene)} stays; {size} is for the next picture"
 
         @_telling
         def on_stroke(scene: Scene | None, value: Any, *asked: Any) -> tuple[Any, ...]:
@@ -137,12 +153,15 @@ def build_page(studio: Studio, heading: str) -> gr.Blocks:
         def on_ask(scene: Scene | None, value: Any, *asked: Any) -> tuple[Any, ...]:
             if scene is None:  # nothing to paint yet: what is asked is asked of the first map
                 return (scene, *[gr.skip()] * len(pictures), "")
+            lacks = missing(scene, *asked[2:])
+            if lacks:
+                return (scene, *[gr.skip()] * len(pictures), f"{_name(scene)}: {lacks}")
             return painted(scene, decode(value), *asked)
 
         @_telling
         def on_style(content: bytes) -> tuple[Any, ...]:
             try:
-                return decode_any_photograph(content), _OTHER
+                return decode_any_photograph(content), OTHER
             except BadFile as error:
                 raise InputError(f"the photograph for the style {error}") from error
 
@@ -160,11 +179,10 @@ def build_page(studio: Studio, heading: str) -> gr.Blocks:
             )
             return done, ids_to_colours(result.second), marked(result.painting, result.disagreement), said
 
-        @_telling
-        def on_save(scene: Scene | None, *asked: Any) -> Any:
+        def on_save(scene: Scene | None) -> Any:
             if scene is None or scene.painting is None:
                 raise InputError("there is nothing to save yet; open a photograph, or draw a street")
-            name, content = studio.saved(scene, _asked(scene, *asked)[0])
+            name, content = studio.saved(scene)
             folder = Path(tempfile.mkdtemp(prefix="segspade-studio-"))
             (folder / name).write_bytes(content)
             return gr.DownloadButton(value=str(folder / name))
@@ -175,6 +193,7 @@ def build_page(studio: Studio, heading: str) -> gr.Blocks:
             "api_visibility": "private",
         }
         made = [scene, *pictures, told]
+        size.change(on_size, [scene, size], [told], show_progress="hidden", api_visibility="private")
         upload.upload(on_open, [upload, size, *asked], [*made, canvas, photograph], **turn)
         draw.click(on_draw, [seed, size, *asked], [*made, canvas, photograph], **turn)
         canvas.stroke(
@@ -188,7 +207,7 @@ def build_page(studio: Studio, heading: str) -> gr.Blocks:
         for control in (city, time_of_day, style, number, other):
             control.change(on_ask, [scene, canvas, *asked], made, trigger_mode="always_last", **turn)
         style.change(
-            lambda style: (gr.Number(visible=style == _DRAWN), gr.UploadButton(visible=style == _OTHER)),
+            lambda style: (gr.Number(visible=style == DRAWN), gr.UploadButton(visible=style == OTHER)),
             [style],
             [number, choose],
             show_progress="hidden",
@@ -196,7 +215,7 @@ def build_page(studio: Studio, heading: str) -> gr.Blocks:
         )
         choose.upload(on_style, [choose], [other, style], **turn)
         run.click(on_cycle, [scene], [scene, second, difference, agreement], **turn)
-        save.click(on_save, [scene, *asked], [file], **turn).success(
+        save.click(_ending(on_save), [scene], [file], **turn).success(
             None, js="() => document.querySelector('#zip').click()"
         )
     return page
@@ -214,55 +233,40 @@ def _picture(label: str, name: str, alt: str) -> gr.Image:
     )
 
 
-def _asked(
-    scene: Scene, city: str, time_of_day: str, style: str, number: float, other: Any
-) -> tuple[PictureConfig, Any]:
-    """The controls → what is asked of the painting, and the photograph whose style it is to have."""
-    image = {_OWN: scene.photograph, _OTHER: other}.get(style)
-    if style in (_OWN, _OTHER) and image is None:
-        which = (
-            "this scene came without a photograph"
-            if style == _OWN
-            else "no photograph for the style was opened"
-        )
-        raise InputError(f"{which}; take another style")
-    named = {_DRAWN: f"sample:{int(number or 0)}", _OWN: "image:own", _OTHER: "image:other"}.get(
-        style, "mean"
-    )
-    chosen = {"city": city, "time_of_day": time_of_day}
-    return (
-        PictureConfig(
-            style=named, **{name: None if value == _ANY else value for name, value in chosen.items()}
-        ),
-        image,
-    )
+def _name(scene: Scene) -> str:
+    return f"**{scene.name}**, {_by(scene.first.shape)}"
 
 
-def _size(text: str) -> tuple[int, int] | None:
-    if text == _SIZES[0]:
-        return None
-    try:
-        return PictureConfig.model_validate({"size": text}).size
-    except ValueError as error:
-        raise InputError(f"'{text}' is no size; give HEIGHTxWIDTH, such as 256x512") from error
+def _by(size: tuple[int, ...]) -> str:
+    return f"{size[0]}x{size[1]}"
 
 
 def _telling(work: Callable[..., Any]) -> Callable[..., Any]:
     """What the user can mend becomes a sentence on the page; the rest stays as it was."""
 
     def told(*arguments: Any) -> Any:
-        with _as_sentence():
+        try:
             return work(*arguments)
+        except InputError as error:
+            # no error of Gradio's, which covers every picture that would have changed
+            gr.Warning(_sentence(error), title="Not done", duration=15)
+            return gr.skip()
 
     return told
 
 
-@contextmanager
-def _as_sentence() -> Iterator[None]:
-    try:
-        yield
-    except InputError as error:
-        # a message may be HTML there, and a name of a file anything
-        raise gr.Error(
-            html.escape(str(error)), title="Not done", duration=15, print_exception=False
-        ) from error
+def _ending(work: Callable[..., Any]) -> Callable[..., Any]:
+    """As `_telling`, and what would have followed does not."""
+
+    def told(*arguments: Any) -> Any:
+        try:
+            return work(*arguments)
+        except InputError as error:
+            raise gr.Error(_sentence(error), title="Not done", duration=15, print_exception=False) from error
+
+    return told
+
+
+def _sentence(error: InputError) -> str:
+    # a message may be HTML there, and a name of a file anything
+    return html.escape(str(error))

@@ -7,7 +7,7 @@ import re
 import threading
 import time
 import zipfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any
 
@@ -26,6 +26,8 @@ from segspade_core.there_and_back import PictureModels, ThereAndBack
 from tasks.trying import picture_files
 
 Pixels = npt.NDArray[np.uint8]
+# what has no more colours than this is drawn, and was perhaps meant as a label map
+_FLAT_COLOURS, _LOOKED_AT = 64, 1 << 17
 # as the official maps are called: one that cannot be read is not to be taken for a photograph
 _MAP_NAME = re.compile(r"(label.?ids|label.?map|_colou?r)", re.IGNORECASE)
 
@@ -37,10 +39,12 @@ class Scene:
     Attributes:
         name: of the file, or of what was drawn.
         own: (H, W) that it came in.
+        origin: how it was read, in words, and why not otherwise; empty where it was drawn.
         photograph: (h, w, 3) uint8; None where it came as a label map.
         first: (h, w) uint8 label ids, as one has painted them by now.
         painting: (h, w, 3) uint8 of `first`; None until it is painted.
         second: (h, w) uint8 label ids of `painting`; None until the cycle is run.
+        asked: what was asked of `painting`.
     """
 
     name: str
@@ -49,6 +53,8 @@ class Scene:
     first: Pixels
     painting: Pixels | None = None
     second: Pixels | None = None
+    origin: str = ""
+    asked: PictureConfig = field(default_factory=PictureConfig)
 
     @property
     def result(self) -> ThereAndBack | None:
@@ -96,24 +102,30 @@ class Studio:
         Raises:
             InputError: it is neither; the message names the file.
         """
+        no_map = None
         try:
             if content.startswith(png.SIGNATURE):
                 return self._of_map(decode_any_label_map(content), name, size)
         except BadFile as error:
             if _MAP_NAME.search(name):
                 raise InputError(str(error.of(name))) from error
+            no_map = error
         try:
             photograph = decode_any_photograph(content)
         except BadFile as error:
             raise InputError(str(error.of(name))) from error
         own = photograph.shape[0], photograph.shape[1]
         resized = np.array(resize_area(photograph, size or self.models.size_of(own)))
+        origin = "read as a photograph"
+        if no_map is not None and _is_flat(photograph):
+            origin += f", as no label map: it {no_map.what}"
         with self._turn:
-            return Scene(name, own, resized, self.models.segment(resized))
+            return Scene(name, own, resized, self.models.segment(resized), origin=origin)
 
     def _of_map(self, label_ids: Pixels, name: str, size: tuple[int, int] | None) -> Scene:
         own = label_ids.shape[0], label_ids.shape[1]
-        return Scene(name, own, None, np.array(resize_nearest(label_ids, size or self.models.size_of(own))))
+        resized = np.array(resize_nearest(label_ids, size or self.models.size_of(own)))
+        return Scene(name, own, None, resized, origin="read as a label map")
 
     def draw(self, seed: int, size: tuple[int, int] | None) -> Scene:
         """A street of Minicity with its exact map."""
@@ -136,7 +148,8 @@ class Studio:
         began = time.perf_counter()
         with self._turn:
             painting = self.models.paint(label_ids, self.models.code(config, style_image))
-        return replace(scene, first=label_ids, painting=painting, second=None), time.perf_counter() - began
+        done = replace(scene, first=label_ids, painting=painting, second=None, asked=config)
+        return done, time.perf_counter() - began
 
     def cycle(self, scene: Scene) -> Scene:
         """The scene with what the segmenter reads off its painting, which is there."""
@@ -144,12 +157,12 @@ class Studio:
         with self._turn:
             return replace(scene, second=self.models.segment(scene.painting))
 
-    def saved(self, scene: Scene, config: PictureConfig) -> tuple[str, bytes]:
+    def saved(self, scene: Scene) -> tuple[str, bytes]:
         """A name, and a zip with every picture of the scene: those that `segspade try` writes."""
         done = scene if scene.second is not None else self.cycle(scene)
         result = done.result
         assert result is not None
-        asked = config.model_dump(mode="json", include={"style", "city", "time_of_day"})
+        asked = scene.asked.model_dump(mode="json", include={"style", "city", "time_of_day"})
         about = {"file": scene.name, "own_size": list(scene.own), **self.about, **asked}
         note = "; ".join(
             f"{name} {value}" for name, value in (self.about | asked).items() if value is not None
@@ -160,3 +173,10 @@ class Studio:
             for name, make in picture_files(result, scene.name, note, scene.own, about).items():
                 archive.writestr(f"{stem}/{name}", make())
         return f"{stem}.zip", buffer.getvalue()
+
+
+def _is_flat(photograph: Pixels) -> bool:
+    """Whether the (H, W, 3) uint8 picture is of a few colours; of many pixels, some are looked at."""
+    pixels = photograph.reshape(-1, 3)
+    some = pixels[:: 1 + len(pixels) // _LOOKED_AT].astype(np.uint32)
+    return np.unique(some @ np.array([65536, 256, 1], np.uint32)).size <= _FLAT_COLOURS

@@ -43,7 +43,7 @@ def serve(
     port = _free(host, port)
     # nothing is fetched, and nobody told
     os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1")
-    from tasks.studio.page import CSS, build_page, theme
+    from tasks.studio.page import CSS, SCRIPT, build_page, theme
     from tasks.studio.scene import Studio
 
     studio = Studio(load_models(workspace, chosen, runtime, keep_tables=True), names)
@@ -66,6 +66,7 @@ def serve(
         pwa=False,
         theme=theme(),
         css=CSS,
+        js=SCRIPT,
     )
     ready(url)
     try:
