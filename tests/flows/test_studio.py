@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import signal
 import subprocess
 import zipfile
@@ -28,12 +29,14 @@ IDS = np.repeat(np.repeat(np.array([[23, 23, 11], [7, 8, 7]], np.uint8), 32, 0),
 def studio(
     command: list[str], command_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """Address of a studio with the models that ship."""
+    """Address of a studio with the models that ship; fails in the end if it printed a traceback."""
     home = tmp_path_factory.mktemp("studio")
+    errors = home / "stderr"
     words = [*command, "studio", "--port", "0", "-w", str(home / "none")]
     with (
+        errors.open("w") as stderr,
         subprocess.Popen(
-            words, env=command_environment, cwd=home, stdout=subprocess.PIPE, text=True
+            words, env=command_environment, cwd=home, stdout=subprocess.PIPE, stderr=stderr, text=True
         ) as process,
         ended(process, signal.SIGTERM),
     ):
@@ -41,6 +44,7 @@ def studio(
         line = process.stdout.readline()
         assert line.startswith("the studio is at http://127.0.0.1:"), line
         yield line.split()[4]
+        assert "Traceback" not in errors.read_text()
 
 
 @pytest.fixture
@@ -56,7 +60,7 @@ def open_map(page: Page, studio: str, folder: Path) -> None:
     Image.fromarray(ids_to_colours(IDS)).save(path)
     page.goto(studio)
     upload(page, "#open", path)
-    expect(page.locator("#told")).to_contain_text("street_color.png, 64x192, worked at")
+    expect(page.locator("#told")).to_contain_text("It came with 64x192 pixels, read as a label map")
 
 
 def upload(page: Page, button: str, path: Path) -> None:
@@ -102,9 +106,12 @@ def saved(page: Page) -> dict[str, Any]:
 def test_it_is_painted_on_undone_and_saved(scene: Page) -> None:
     """Faults: a class is blended with its neighbour; undo leaves the painting; what is saved is older."""
     first = painting(scene)
-    scene.get_by_text("car", exact=True).click()
+    scene.locator("#label-canvas .classes").get_by_text("car", exact=True).click()
     stroke(scene, (0.2, 0.75), (0.5, 0.75))
     second = repainted(scene, first)
+    expect(scene.locator("#told")).to_have_text(
+        re.compile(r"^\s*street_color\.png, \d+x\d+: painted in [\d.]+ s\s*$")
+    )
     contents = saved(scene)
     ids = contents["label_ids.png"]
     assert set(np.unique(ids)) == {7, 8, 11, 23, 26}
@@ -167,7 +174,7 @@ def test_a_photograph_is_segmented_and_a_street_drawn(scene: Page, tmp_path: Pat
     pixels = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(photograph)
     upload(scene, "#open", photograph)
-    expect(scene.locator("#told")).to_contain_text("120x160, worked at")
+    expect(scene.locator("#told")).to_contain_text("It came with 120x160 pixels, read as a photograph")
     expect(scene.locator("#photograph img")).to_be_visible()
     assert {"photograph.png", "overlay.png", "label_ids_full_size.png"} <= set(saved(scene))
     scene.locator("#draw").click()
@@ -187,6 +194,77 @@ def test_bad_uploads_get_a_sentence_and_leave_what_was_there(scene: Page, tmp_pa
     assert painting(scene) == first
 
 
+def test_a_stroke_that_leaves_the_map_paints_nothing_along_its_edge(scene: Page) -> None:
+    first = painting(scene)
+    box = scene.locator("#label-canvas canvas.map").bounding_box()
+    assert box is not None
+    right = box["x"] + box["width"]
+    scene.mouse.move(right - 20, box["y"] + 0.25 * box["height"])
+    scene.mouse.down()
+    for share in (0.25, 0.75):
+        scene.mouse.move(right + 80, box["y"] + share * box["height"], steps=3)
+    scene.mouse.up()
+    repainted(scene, first)
+    edge = saved(scene)["label_ids.png"][:, -1] == 26
+    assert edge[len(edge) // 4]
+    assert not edge[len(edge) // 2 :].any()
+
+
+def test_a_style_whose_photograph_is_not_there_leaves_the_painting(scene: Page, tmp_path: Path) -> None:
+    """Faults: boxes of errors over every picture; the photograph that is opened at last changes nothing."""
+    first = painting(scene)
+    scene.get_by_text("of another photograph").click()
+    expect(scene.locator("#told")).to_contain_text("open a photograph for the style")
+    expect(scene.locator("#style-file")).to_be_visible()
+    expect(scene.locator(".error")).to_have_count(0)
+    assert painting(scene) == first
+    path = tmp_path / "evening.png"
+    Image.fromarray(np.full((64, 128, 3), (200, 90, 40), np.uint8)).save(path)
+    upload(scene, "#style-file", path)
+    repainted(scene, first)
+    assert saved(scene)["agreement.json"]["style"] == "image:other"
+
+
+def test_numbers_and_sizes_that_are_none_get_a_sentence(scene: Page) -> None:
+    """Fault: 1.5 is rounded, nothing is zero, and what is out of bounds prints a traceback (see `studio`)."""
+    first = painting(scene)
+    for number, told in {"-1": "'-1'", "99999999999": "'99999999999'", "1.5": "'1.5'", "": "nothing"}.items():
+        scene.locator("#seed input").fill(number)
+        scene.locator("#draw").click()
+        expect(scene.get_by_text(f"street number: {told} was given")).to_be_visible()
+    scene.locator("#size input").fill("96x192")
+    scene.keyboard.press("Tab")
+    expect(scene.locator("#told")).to_contain_text("stays; 96x192 is for the next picture")
+    expect(scene.locator(".error")).to_have_count(0)
+    assert painting(scene) == first
+
+
+def test_lists_close_behind_the_tab_key_and_the_brush_tells_its_size(scene: Page) -> None:
+    for name in ("#size", "#time-of-day"):
+        scene.locator(f"{name} input").focus()
+        expect(scene.get_by_role("option").first).to_be_visible()
+        scene.keyboard.press("Tab")
+        expect(scene.get_by_role("option")).to_have_count(0)
+    scene.locator("#label-canvas canvas.map").focus()
+    scene.keyboard.press("]")
+    expect(scene.locator("#label-canvas output")).to_have_text("11")
+
+
+def test_a_tall_picture_fits_the_window(scene: Page, tmp_path: Path) -> None:
+    path = tmp_path / "tall.jpg"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (320, 80, 3), dtype=np.uint8)).save(path)
+    first = painting(scene)
+    upload(scene, "#open", path)
+    repainted(scene, first)
+    box = scene.locator("#label-canvas canvas.map").bounding_box()
+    shown = scene.locator("#painting img").bounding_box()
+    assert box is not None
+    assert shown is not None
+    assert max(box["height"], shown["height"]) <= 701
+    height, width = saved(scene)["label_ids.png"].shape
+    assert box["height"] / box["width"] == pytest.approx(height / width, rel=0.02)
+
+
 def test_on_a_phone_nothing_is_cut_off(page: Page, studio: str, tmp_path: Path) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     open_map(page, studio, tmp_path)
@@ -195,6 +273,13 @@ def test_on_a_phone_nothing_is_cut_off(page: Page, studio: str, tmp_path: Path) 
     box = page.locator("#label-canvas canvas.map").bounding_box()
     assert box is not None
     assert box["width"] > 280
+    chosen = page.locator("#label-canvas .classes label:has(input:checked)").bounding_box()
+    assert chosen is not None
+    assert box["x"] <= chosen["x"]
+    assert chosen["x"] + chosen["width"] <= box["x"] + box["width"]
+    page.locator("#label-canvas button[data-tool=pick]").click()
+    page.locator("#label-canvas canvas.map").click(position={"x": 5, "y": 5})
+    expect(page.locator("#label-canvas .chosen")).to_have_text("sky")
 
 
 def test_nothing_is_fetched_from_elsewhere(page: Page, studio: str) -> None:
@@ -223,6 +308,16 @@ def test_other_addresses_need_a_password(
     )
     assert refused.returncode == 2
     assert "set SEGSPADE_STUDIO_PASSWORD to a password" in refused.stderr
+    short = subprocess.run(
+        words,
+        env={**command_environment, "SEGSPADE_STUDIO_PASSWORD": "a"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert short.returncode == 2
+    assert "SEGSPADE_STUDIO_PASSWORD is shorter than 8 characters" in short.stderr
     environment = {**command_environment, "SEGSPADE_STUDIO_PASSWORD": "a secret"}
     with (
         subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) as process,

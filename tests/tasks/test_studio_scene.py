@@ -117,6 +117,26 @@ def test_a_broken_map_is_not_taken_for_a_photograph() -> None:
     assert studio().open(smooth, "holiday.png", None).photograph is not None
 
 
+def _odd(*ids: int) -> np.ndarray:
+    return np.repeat(np.array([ids], np.uint8), 16, 0).repeat(16, 1)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "origin"),
+    [
+        (IDS, "read as a label map"),
+        (_odd(7, 40), "read as a photograph, as no label map: it has label id 40, and the table"),
+        (_odd(7, 8).astype(np.uint16), "read as a photograph, as no label map: it has 16 bits"),
+        (np.arange(1024, dtype=np.uint8).reshape(32, 32), "read as a photograph"),
+    ],
+)
+def test_it_is_told_how_a_file_was_read(pixels: np.ndarray, origin: str) -> None:
+    """Fault: a map with one strange id is segmented as a street, and nobody says so."""
+    told = studio().open(png(pixels), "x.png", None).origin
+    assert told.startswith(origin)
+    assert (":" in told) == (":" in origin)
+
+
 def test_what_was_painted_is_the_scene_from_then_on() -> None:
     """Fault: a second map of the painting before stays beside a new one."""
     work = studio()
@@ -137,7 +157,7 @@ def test_what_was_painted_is_the_scene_from_then_on() -> None:
 def test_files_are_named_after_the_picture_and_cannot_leave_their_folder() -> None:
     work = studio()
     scene, _ = work.paint(work.open(png(IDS), "../../etc/a b.png", None), IDS, PictureConfig(), None)
-    name, content = work.saved(scene, PictureConfig())
+    name, content = work.saved(scene)
     assert name == "a-b.zip"
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert all(each.startswith("a-b/") for each in archive.namelist())
