@@ -91,10 +91,11 @@ def _show(summary: dict[str, Any], made: Any, page: Path) -> None:
 
 
 def _table(summary: dict[str, Any]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
     headings = (
-        *("round", "like the\nfirst", "mIoU with\nthe first", "boundary\nF1", "boundary\nlength"),
-        *("like the\none before", "mIoU with\nthe one before", "pixels\nchanged", "classes"),
+        # of three lines, for a terminal of 80 columns
+        *("round", "like\nthe\nfirst", "mIoU\nwith the\nfirst", "boundary\nF1", "boundary\nlength"),
+        *("like\nthe one\nbefore", "mIoU with\nthe one\nbefore", "pixels\nchanged", "classes"),
     )
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)

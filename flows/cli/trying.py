@@ -71,7 +71,8 @@ def try_(
         code = models.code(config, style_image)
         asked = config.model_dump(mode="json", include=_ASKED)
         about = model_names(chosen) | asked
-        note = "; ".join(f"{name} {value}" for name, value in about.items() if value is not None)
+        told = {name.replace("_", " "): value for name, value in about.items() if value is not None}
+        note = "; ".join(f"{name}: {value}" for name, value in told.items())
         tried, problems = [], plan.problems
         with progress("try", len(plan.pictures), "picture") as bar:
             for picture in plan.pictures:
@@ -95,6 +96,7 @@ def try_(
 
 
 _SHOWN = 5
+_SCORES = ("accuracy", "miou", "boundary_f1")
 _ASKED = {"style", "city", "time_of_day"}
 
 
@@ -131,7 +133,8 @@ def _table(tried: list[Any]) -> Table:
         table.add_row(
             escape(each.picture.path.name),
             f"{each.size[0]}x{each.size[1]}",
-            *(f"{scores[name]:.1%}" for name in ("accuracy", "miou", "boundary_f1")),
+            # NaN where a map is all void
+            *("–" if scores[name] != scores[name] else f"{scores[name]:.1%}" for name in _SCORES),
         )
     return table
 

@@ -32,17 +32,21 @@ def rest_sentence(summary: Mapping[str, Any]) -> str:
 
 
 def deaths_sentence(summary: Mapping[str, Any]) -> str:
-    """Which classes died, those that died first in front."""
+    """Which classes died, those that died first in front, of how many that were looked at."""
     deaths = summary["deaths"]
     found, of = deaths["classes"], deaths["of"]
     dead = (
         f"dead is what has, for good, less than {deaths['below']:.0%} of the pixels it had in the first maps"
     )
+    least = deaths["least_pixels"]
+    looked_at = (
+        f"{of} class{'es' * (of != 1)} of {least:,} pixel{'s' * (least != 1)} or more in the first maps"
+    )
     if not found:
-        return f"None of {of} classes dies; {dead}."
+        return f"None of the {looked_at} dies; {dead}."
     told = ", ".join(f"{death['name']} in round {death['round']}" for death in found[:_NAMED])
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    return f"{len(found)} of {of} classes die{'s' * (len(found) == 1)}: {told}{more}; {dead}."
+    return f"{len(found)} of the {looked_at} die{'s' * (len(found) == 1)}: {told}{more}; {dead}."
 
 
 def render_depth(

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from segspade_core.figures.lettering import Font, lettered, shortened, wrapped
 from segspade_core.figures.panels import marked, overlay, png, shrink
 from segspade_core.labels import IGNORE_ID, NAMES, ids_to_colours
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from segspade_core.there_and_back import ThereAndBack
 
 _GAP, _LINE, _SWATCH = 8, 22, 14
+_SMALL, _SMALL_LINE = 13, 17
+_NARROWEST = 180  # of a cell: captions of two lines fit
+_HEAD = 30  # of the heading
 _CELL_PX = 640  # a picture's longer side at most
 
 
@@ -29,22 +33,31 @@ def picture_sheet(result: ThereAndBack, heading: str, note: str = "") -> bytes:
     """
     cells = [[(caption, _small(pixels)) for caption, pixels in row] for row in _rows(result)]
     height, width = cells[0][0][1].shape[:2]
-    across = max(len(cells[0]) * (width + _GAP) + _GAP, 520)
+    cell = max(width, _NARROWEST)
+    across = max(len(cells[0]) * (cell + _GAP) + _GAP, 520)
     classes = _classes(result)
     columns = max(1, across // 190)
-    legend_top = 3 * _LINE + _GAP + len(cells) * (height + _LINE + _GAP)
+    note, font = lettered(note, _SMALL)
+    notes = wrapped(note, font, across - 2 * _GAP)
+    captions = [[_caption(caption, cell) for caption, _ in row] for row in cells]
+    above = _SMALL_LINE * max(len(lines) for row in captions for lines, _ in row) + 4
+    first_row = _HEAD + _SMALL_LINE * len(notes) + _GAP
+    legend_top = first_row + len(cells) * (above + height + _GAP) + _GAP
     down = legend_top + _LINE * math.ceil(len(classes) / columns) + 2 * _GAP
     canvas = Image.new("RGB", (across, down), "white")
     draw = ImageDraw.Draw(canvas)
-    draw.text((_GAP, 4), heading, fill="black", font=ImageFont.load_default(18))
-    small = ImageFont.load_default(13)
-    draw.text((_GAP, _LINE + 8), note, fill="#444444", font=small)
+    heading, large = lettered(heading, 18)
+    heading = shortened(heading, large, across - 2 * _GAP)
+    draw.text((_GAP, 4), heading, fill="black", font=large)
+    _write(draw, (_GAP, _HEAD), notes, font, "#444444")
     for row, line in enumerate(cells):
-        top = 3 * _LINE + row * (height + _LINE + _GAP)
-        for column, (caption, pixels) in enumerate(line):
-            left = _GAP + column * (width + _GAP)
-            draw.text((left, top - 18), caption, fill="black", font=small)
+        top = first_row + row * (above + height + _GAP) + above
+        for column, (_, pixels) in enumerate(line):
+            left = _GAP + column * (cell + _GAP)
+            lines, font = captions[row][column]
+            _write(draw, (left, top - 4 - _SMALL_LINE * len(lines)), lines, font, "black")
             canvas.paste(Image.fromarray(pixels), (left, top))
+    _, small = lettered("", _SMALL)
     for number, label_id in enumerate(classes):
         left = _GAP + number % columns * 190
         top = legend_top + number // columns * _LINE
@@ -55,9 +68,24 @@ def picture_sheet(result: ThereAndBack, heading: str, note: str = "") -> bytes:
     return png(np.asarray(canvas))
 
 
+def _caption(text: str, width: int) -> tuple[list[str], Font]:
+    text, font = lettered(text, _SMALL)
+    return wrapped(text, font, width), font
+
+
+def _write(draw: ImageDraw.ImageDraw, at: tuple[int, int], lines: list[str], font: Font, colour: str) -> None:
+    for number, line in enumerate(lines):
+        draw.text((at[0], at[1] + number * _SMALL_LINE), line, fill=colour, font=font)
+
+
 def _rows(result: ThereAndBack) -> list[list[tuple[str, npt.NDArray[Any]]]]:
-    accuracy = f"{result.agreement['accuracy']:.1%} of pixels agree"
-    differing = ("where the maps differ (red): " + accuracy, marked(result.painting, result.disagreement))
+    accuracy = result.agreement["accuracy"]
+    told = (
+        "nothing to compare: the map is all void"
+        if math.isnan(accuracy)
+        else f"where the maps differ (red): {accuracy:.1%} of pixels agree"
+    )
+    differing = (told, marked(result.painting, result.disagreement))
     painting, second = (
         ("painted from the map", result.painting),
         ("second map: of the painting", result.second),

@@ -146,6 +146,24 @@ def test_what_is_asked_of_the_painting_is_painted(models: Path, tmp_path: Path) 
     assert len(set(painted.values())) == len(painted)
 
 
+def test_a_map_of_void_is_told_and_so_is_what_was_asked(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Faults: 'nan%' in the table; 'time_of_day day' on the sheet."""
+    notes = []
+    monkeypatch.setattr("tasks.trying.picture_sheet", lambda _, __, note: notes.append(note) or b"")
+    path = save(tmp_path / "map.png", np.full((32, 48), 255, np.uint8))
+    result = typed(
+        *("--labels", path, "--out", tmp_path / "out", "--size", "32x48", "--time-of-day", "day"),
+        *("-w", models),
+    )
+    assert result.exit_code == 0, result.output
+    assert "nan" not in result.stdout
+    (row,) = [line for line in result.stdout.splitlines() if "32x48" in line]
+    assert row.split()[:4] == ["map.png", "32x48", "–", "–"]
+    assert notes[0].endswith("; style: mean; time of day: day")
+
+
 def test_pictures_of_one_name_get_folders_of_their_own(models: Path, tmp_path: Path) -> None:
     first, second = save(tmp_path / "a" / "x.png", PHOTOGRAPH), save(tmp_path / "b" / "X.png", PHOTOGRAPH)
     result = typed(first, second, "--out", tmp_path / "out", "--size", "32x32", "-w", models, "--json")

@@ -115,21 +115,29 @@ def test_the_sentences() -> None:
         "last one 0.00%."
     )
     assert deaths_sentence(found) == (
-        "1 of 3 classes dies: car in round 2; dead is what has, for good, less than 5% of the pixels it had "
-        "in the first maps."
+        "1 of the 3 classes of 100 pixels or more in the first maps dies: car in round 2; dead is what has, "
+        "for good, less than 5% of the pixels it had in the first maps."
     )
     moving = depth(120, 0).summary
     assert rest_sentence(moving) == (
         "It does not come to rest in 1 round: in the last one 30.00% of the pixels still change; rest is "
         "less than 0.50%."
     )
-    assert deaths_sentence(depth(120, 110).summary).startswith("None of 3 classes dies; dead is")
+    none = "None of the 3 classes of 100 pixels or more in the first maps dies; dead is"
+    assert deaths_sentence(depth(120, 110).summary).startswith(none)
+
+
+def test_the_dead_are_of_the_classes_that_were_looked_at() -> None:
+    """Fault: '0 of 2 classes' beside a table of three, and nobody says which are counted."""
+    found = depth(99, 0).summary
+    assert found["by_round"][0]["classes"] == 3
+    assert deaths_sentence(found).startswith("None of the 2 classes of 100 pixels or more in the first maps")
 
 
 def test_a_long_list_of_the_dead_is_cut() -> None:
     dead: list[dict[str, Any]] = [{"name": f"c{at}", "round": 1} for at in range(9)]
-    told = deaths_sentence({"deaths": {"below": 0.05, "of": 20, "classes": dead}})
-    assert told.startswith("9 of 20 classes die: c0 in round 1, ")
+    told = deaths_sentence({"deaths": {"below": 0.05, "least_pixels": 1, "of": 20, "classes": dead}})
+    assert told.startswith("9 of the 20 classes of 1 pixel or more in the first maps die: c0 in round 1, ")
     assert "c5 in round 1 and 3 more; dead" in told
 
 
