@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,14 +10,14 @@ from contextlib import contextmanager
 
 @contextmanager
 def no_garbage() -> Iterator[None]:
-    """Collect no garbage within.
-
-    What was made there is not frozen either: some libraries then take it for leaked when the process ends.
-    """
+    """Collect no garbage within; what was made there is looked at again only when the process ends."""
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
+        # else some libraries take what is frozen for leaked, and say so at length
+        atexit.register(gc.unfreeze)
         if was_on:
             gc.enable()
