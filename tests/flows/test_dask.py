@@ -99,10 +99,10 @@ def test_a_worker_that_is_killed_costs_its_shard_and_nothing_else(
 
         predict = segmentation.predict
 
-        def slowly(model: Any, images: Any, *how: Any) -> Any:
+        def slowly(model: Any, images: Any, *how: Any, **fills: Any) -> Any:
             (log / f"{os.getpid()}-{len(images)}-{uuid.uuid4().hex}").touch()
             time.sleep(1)
-            return predict(model, images, *how)
+            return predict(model, images, *how, **fills)
 
         segmentation.predict = slowly
 
