@@ -97,9 +97,9 @@ def _losses_file(plan: Plan, part: Part) -> Path:
 
 def _gather_losses(plan: Plan, parts: list[Part]) -> None:
     """Put the table of losses, a row a sample: of photographs alone that have a true map beside them."""
-    files = [_losses_file(plan, part) for part in parts]
-    if all(file.exists() for file in files):
-        split = plan.config["split"]
+    split, images = plan.config["split"], plan.input("images")
+    if "label_ids" in open_input(plan.workspace, images, split, "image"):
+        files = [_losses_file(plan, part) for part in parts]
         losses = [loss for file in files for loss in json.loads(file.read_bytes())]
-        ids = read_rows(plan.workspace, plan.input("images"), split)["id"].head(len(losses))
+        ids = read_rows(plan.workspace, images, split)["id"].head(len(losses))
         write_table(plan.staging / losses_table(split), pd.DataFrame({"id": ids, "loss": losses}))

@@ -54,7 +54,7 @@ def marked(image: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> Pixels:
 def png(image: npt.NDArray[Any]) -> bytes:
     """(H, W, 3) uint8 image → PNG, lossless."""
     buffer = io.BytesIO()
-    # 3 % larger than it could be, in a sixth of the time
+    # hardly larger than at the highest level, and much sooner
     Image.fromarray(image).save(buffer, "PNG", compress_level=4)
     return buffer.getvalue()
 

@@ -139,7 +139,7 @@ def choose_classes(logits: Tensor, space: LabelSpace = "ids", untaught: Sequence
     barred = [each for each in (*unpredicted(space), *untaught) if each < logits.shape[1]]
     out = torch.zeros(logits.shape[1])
     out[barred] = float("-inf")
-    # in one pass over all classes, which lie beside each other; and a quarter of the time of argmax
+    # in one pass over all classes, which lie beside each other; max is faster than argmax on a CPU
     logits += out.to(logits)[:, None, None]
     return logits.max(1).indices.to(torch.uint8)
 

@@ -26,14 +26,20 @@ from tasks.stage import making
 SEGMENTER = ArtifactRef(kind="segmenter", key="0" * 16)
 
 
-@pytest.mark.usefixtures("parts_run_here")
-def test_how_it_looks_reaches_the_label_maps(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fault: settings that enter the key and change nothing."""
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What stands for every segmenter: no network at 1/32 tells such small photographs apart."""
     torch.manual_seed(0)
-    model: Any = nn.Conv2d(3, 12, 3, padding=1)  # no network at 1/32 tells such small photographs apart
+    model: Any = nn.Conv2d(3, 12, 3, padding=1)
     model.label_space = "ids"
     model.untaught = ()
     monkeypatch.setattr("tasks.segmenting.segmenter_of", lambda *_: (model, torch.device("cpu")))
+    return model
+
+
+@pytest.mark.usefixtures("parts_run_here")
+def test_how_it_looks_reaches_the_label_maps(workspace: Path, model: Any) -> None:
+    """Fault: settings that enter the key and change nothing."""
     images = photographs(1, 18)
     dataset = commit(workspace, "dataset", splits={"val": {"image": images}})
     made = {}
@@ -51,15 +57,8 @@ def test_how_it_looks_reaches_the_label_maps(workspace: Path, monkeypatch: pytes
 
 
 @pytest.mark.usefixtures("parts_run_here")
-def test_confidence_is_kept_beside_the_maps_it_is_of(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_confidence_is_kept_beside_the_maps_it_is_of(workspace: Path, model: Any) -> None:
     """Fault: confidences of another shard, kept unasked, or not among what is committed."""
-    torch.manual_seed(0)
-    model: Any = nn.Conv2d(3, 12, 3, padding=1)
-    model.label_space = "ids"
-    model.untaught = ()
-    monkeypatch.setattr("tasks.segmenting.segmenter_of", lambda *_: (model, torch.device("cpu")))
     images = photographs(1, 18)
     dataset = commit(workspace, "dataset", splits={"val": {"image": images}})
     plan = plan_segment(workspace, SEGMENTER, dataset, SegmentConfig(split="val", confidence=True))
@@ -77,15 +76,8 @@ def test_confidence_is_kept_beside_the_maps_it_is_of(
 
 
 @pytest.mark.usefixtures("parts_run_here")
-def test_how_wrong_each_photograph_is_is_kept_where_the_truth_is_known(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_how_wrong_each_photograph_is_is_kept_where_the_truth_is_known(workspace: Path, model: Any) -> None:
     """Faults: losses of another shard, of another row, or in the artifact of photographs without a truth."""
-    torch.manual_seed(0)
-    model: Any = nn.Conv2d(3, 12, 3, padding=1)
-    model.label_space = "ids"
-    model.untaught = ()
-    monkeypatch.setattr("tasks.segmenting.segmenter_of", lambda *_: (model, torch.device("cpu")))
     images = photographs(1, 18)
     true_maps = np.random.default_rng(0).integers(7, 12, images.shape[:3]).astype(np.uint8)
     true_maps[17] = 0  # void
