@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from segspade_core.labels import IGNORE_ID
 from segspade_core.segmentation.label_space import LabelSpace, targets_of, unpredicted
 
-# Every second row and column: neighbours are about as wrong, and all pixels would be felt beside the network.
-STEP = 2
+# Every fourth row and column: neighbours are about as wrong, and all pixels would be felt beside the network.
+STEP = 4
 # of a probability, so that a pixel whose class rounds to probability 0 counts much, and not infinitely
 _LEAST = 1e-30
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from segspade_core.config import LookConfig, WindowsConfig
 from segspade_core.labels import IGNORE_ID, VOID_IDS, ids_to_train_ids
 from segspade_core.segmentation import predict
-from segspade_core.segmentation.frame_loss import FrameLoss
+from segspade_core.segmentation.frame_loss import STEP, FrameLoss
 
 HEIGHT, WIDTH = 33, 47  # odd, so that the last row and column count
 
@@ -31,12 +31,12 @@ def scores_of(classes: int) -> torch.Tensor:
 
 
 def wanted(logits: torch.Tensor, targets: Any, barred: tuple[int, ...]) -> float:
-    """By the library, of every second row and column, without the classes that are barred."""
+    """By the library, of every counted row and column, without the classes that are barred."""
     kept = [each for each in range(logits.shape[1]) if each not in barred]
     number = np.full(256, IGNORE_ID, np.uint8)
     number[kept] = np.arange(len(kept))
-    picked = torch.from_numpy(number[targets][::2, ::2]).long()[None]
-    return float(F.cross_entropy(logits[:, kept, ::2, ::2].double(), picked, ignore_index=IGNORE_ID))
+    picked = torch.from_numpy(number[targets][::STEP, ::STEP]).long()[None]
+    return float(F.cross_entropy(logits[:, kept, ::STEP, ::STEP].double(), picked, ignore_index=IGNORE_ID))
 
 
 def barred_out(scores: torch.Tensor, barred: tuple[int, ...]) -> torch.Tensor:
@@ -112,5 +112,5 @@ def test_predicting_with_it_changes_no_map_and_fills_one_loss_a_photograph(look:
     np.testing.assert_array_equal(found, plain)
     np.testing.assert_array_equal(sure_too, sure)
     # a pixel that is right loses -log of its confidence
-    assert losses[0] == pytest.approx(-np.log(sure[0, ::2, ::2] / 255.0).mean(), rel=0.05)
+    assert losses[0] == pytest.approx(-np.log(sure[0, ::STEP, ::STEP] / 255.0).mean(), rel=0.05)
     assert losses[1] > losses[0] + 0.01
