@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from segspade_core.errors import InputError
 from segspade_core.labels import IGNORE_ID, NUM_TRAIN_IDS, train_ids_to_ids
-from segspade_core.segmentation.label_space import unpredicted
+from segspade_core.segmentation.label_space import bars
 from segspade_core.segmentation.model import Segmenter
 from segspade_core.spade.code import code_dim
 from segspade_core.spade.generator import SpadeGenerator, check_size
@@ -28,17 +28,14 @@ class PortableSegmenter(nn.Module):
 
     names_in = ("image",)
     names_out = ("label_ids", "logits")
-    barred: Tensor
+    bars: Tensor
     ids: Tensor
 
     def __init__(self, model: Segmenter) -> None:
         super().__init__()
         self.model = model
-        barred = torch.zeros(model.num_classes)
-        barred[
-            [c for c in (*unpredicted(model.label_space), *model.untaught) if c < model.num_classes]
-        ] = -torch.inf
-        self.register_buffer("barred", barred.view(1, -1, 1, 1))
+        added = bars(model.num_classes, model.label_space, model.untaught)
+        self.register_buffer("bars", added.view(1, -1, 1, 1))
         classes = torch.arange(model.num_classes)
         if model.label_space == "train_ids":
             classes = torch.from_numpy(train_ids_to_ids(torch.arange(NUM_TRAIN_IDS).numpy()))
@@ -47,7 +44,7 @@ class PortableSegmenter(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """(B, H, W, 3) uint8 → (B, H, W) uint8 label ids, (B, C, H, W) float32 logits."""
         logits = self.model(image.permute(0, 3, 1, 2).float() / 255)
-        return self.ids[(logits + self.barred).argmax(1)], logits
+        return self.ids[(logits + self.bars).argmax(1)], logits
 
     def example(self, size: tuple[int, int], batch: int = 5) -> tuple[Tensor, ...]:
         """Arguments to trace by."""

@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import KDTree
 
+from segspade_core.kernels import load_kernels
 from segspade_core.labels import IGNORE_ID
 from segspade_core.metrics.boundaries import tolerance_px
-from segspade_core.metrics.counting import Counts, as_codes, load_kernels
+from segspade_core.metrics.counting import Counts, as_codes
 from segspade_core.metrics.ratios import Fractions, mean_of_known, ratio
 
 _BITS = 64  # a bit a class: each pixel has one number that says which boundaries it is on
@@ -108,7 +109,7 @@ def boundary_counts(
     reach_px = tolerance_px((height, width), tolerance)
     known = ~np.isin(target, [*void, ignore_id])
     labels = sorted(set(range(num_classes)) - {*void, ignore_id})
-    kernels = load_kernels()
+    kernels = load_kernels("segspade_core.metrics")
     if kernels is None or num_classes > _BITS:
         return count_by_trees(target, prediction, known, num_classes, labels, reach_px)
     bits = np.zeros(256, np.uint64)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from segspade_core.errors import InputError
+from segspade_core.kernels import load_kernels
 
 Counts = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.uint8]
@@ -43,7 +43,7 @@ def count_pairs(target: Codes, prediction: Codes, num_classes: int) -> Counts:
 
     Compiled where Numba is; else by NumPy, at several times the cost (benchmarks/metrics.py).
     """
-    kernels = load_kernels()
+    kernels = load_kernels("segspade_core.metrics")
     if kernels is None:
         return count_pairs_by_numpy(target, prediction, num_classes)
     total = np.zeros(256 * (num_classes + 1), np.int64)
@@ -59,13 +59,3 @@ def count_pairs_by_numpy(target: Codes, prediction: Codes, num_classes: int) -> 
     key = (target.astype(np.uint16) << 8) | prediction
     pairs = np.bincount(key, minlength=1 << 16).reshape(256, 256)
     return np.column_stack([pairs[:, :num_classes], pairs[:, num_classes:].sum(axis=1)]).astype(np.int64)
-
-
-def load_kernels() -> ModuleType | None:
-    """The compiled kernel; None where Numba is not installed, or not for this Python."""
-    try:
-        # here, since to import Numba takes as long as all else that scores need
-        from segspade_core.metrics import kernels
-    except ImportError:
-        return None
-    return kernels

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segspade_core.labels import IGNORE_ID
-from segspade_core.segmentation.label_space import LabelSpace, targets_of, unpredicted
+from segspade_core.segmentation.label_space import LabelSpace, bars, targets_of, unpredicted
 
 # Every fourth row and column: neighbours are about as wrong, and all pixels would be felt beside the network.
 STEP = 4
@@ -30,6 +30,7 @@ class FrameLoss:
     ) -> None:
         """`true_map`: (H, W) uint8 label ids, also where the network was trained on train ids."""
         targets = targets_of(np.ascontiguousarray(true_map[::STEP, ::STEP]), space)
+        self._never = space, tuple(untaught)
         barred = np.isin(targets, (*unpredicted(space), *untaught))
         self._targets = torch.from_numpy(np.where(barred, np.uint8(IGNORE_ID), targets))
         self._total = 0.0
@@ -40,7 +41,7 @@ class FrameLoss:
 
         Args:
             rows: of the photograph; together the strips make it up.
-            scores: (1, C, rows, W) logits or probs; logits of what is never chosen are -inf, probs below 0.
+            scores: (1, C, rows, W) logits or probs.
         """
         start, stop, _ = rows.indices(STEP * len(self._targets))
         first = -(-start // STEP)
@@ -48,6 +49,7 @@ class FrameLoss:
         picked = scores[:, :, first * STEP - start :: STEP, ::STEP]
         if not are_logits:
             picked = picked.clamp_min(_LEAST).log()
+        picked = picked + bars(picked.shape[1], *self._never).to(picked)[:, None, None]
         # pixels first, as the network's output often lies in memory: much faster there
         pixels = picked.permute(0, 2, 3, 1).reshape(-1, picked.shape[1])
         ids = targets.reshape(-1).long()

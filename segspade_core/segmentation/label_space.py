@@ -5,6 +5,7 @@ Whatever it is, label ids go in and come out; train ids live between targets and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -47,6 +48,21 @@ def targets_of(label_ids: npt.NDArray[np.uint8], space: LabelSpace) -> npt.NDArr
 def unpredicted(space: LabelSpace) -> tuple[int, ...]:
     """Classes that are never predicted: those that mean that nobody knows."""
     return VOID_IDS if space == "ids" else ()
+
+
+def bars(num_classes: int, space: LabelSpace, untaught: Sequence[int] = ()) -> Tensor:
+    """What is added to scores so that no barred class is the highest.
+
+    Args:
+        num_classes: C.
+        untaught: classes beside the `unpredicted` ones.
+
+    Returns:
+        (C,) float32: -inf for what is never chosen, else 0.
+    """
+    added = torch.zeros(num_classes)
+    added[[each for each in (*unpredicted(space), *untaught) if each < num_classes]] = -torch.inf
+    return added
 
 
 def ids_of(classes: Tensor, space: LabelSpace) -> Tensor:

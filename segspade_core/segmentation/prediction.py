@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,8 @@ from torch import Tensor
 
 from segspade_core.config import LookConfig
 from segspade_core.errors import InputError
+from segspade_core.segmentation.choice import choose, confidence_of
 from segspade_core.segmentation.frame_loss import FrameLoss
-from segspade_core.segmentation.label_space import LabelSpace, ids_of, unpredicted
 from segspade_core.segmentation.looks import averaged_probs
 from segspade_core.segmentation.model import Segmenter
 from segspade_core.segmentation.windows import blended_rows
@@ -97,13 +96,13 @@ def _predict_one(
 
     def fill(rows: slice, scores: Tensor, are_logits: bool) -> None:
         """(1, C, rows, W) scores → those rows of the maps."""
-        # void and what was never taught are out of the way from here on
-        chosen = choose(scores, model.label_space, model.untaught)
-        label_ids[rows] = chosen[0].cpu().numpy()
+        never = model.label_space, model.untaught
+        label_ids[rows] = choose(scores, *never)[0].cpu().numpy()
         if loss is not None:
             loss.add(rows, scores, are_logits)
         if confidence is not None:
-            confidence[rows] = confidence_of(scores, are_logits)[0].cpu().numpy()
+            # last: it overwrites the scores
+            confidence[rows] = confidence_of(scores, are_logits, *never)[0].cpu().numpy()
 
     if look.windows is None:
         fill(slice(None), scores(image), one_look)
@@ -128,42 +127,3 @@ def _pixels(image: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
     """(H, W, 3) uint8 → (1, 3, H, W) float32 in [0, 1] on `device`."""
     pixels = torch.from_numpy(np.ascontiguousarray(image))[None].to(device)
     return pixels.permute(0, 3, 1, 2).float() / 255
-
-
-@torch.inference_mode()
-def choose_classes(logits: Tensor, space: LabelSpace = "ids", untaught: Sequence[int] = ()) -> Tensor:
-    """(B, C, H, W) logits or probs → (B, H, W) uint8: the best class that is neither void nor untaught.
-
-    Overwrites those of the classes that are.
-    """
-    barred = [each for each in (*unpredicted(space), *untaught) if each < logits.shape[1]]
-    out = torch.zeros(logits.shape[1])
-    out[barred] = float("-inf")
-    # in one pass over all classes, which lie beside each other; max is faster than argmax on a CPU
-    logits += out.to(logits)[:, None, None]
-    return logits.max(1).indices.to(torch.uint8)
-
-
-def choose(logits: Tensor, space: LabelSpace = "ids", untaught: Sequence[int] = ()) -> Tensor:
-    """As `choose_classes`, and as label ids."""
-    return ids_of(choose_classes(logits, space, untaught), space)
-
-
-@torch.inference_mode()
-def confidence_of(scores: Tensor, are_logits: bool) -> Tensor:
-    """How sure the choice is: its probability among the classes that can be chosen. Overwrites logits.
-
-    Args:
-        scores: (B, C, H, W) logits or probs, as `choose` left them: -inf for what is never chosen.
-        are_logits: or probs.
-
-    Returns:
-        (B, H, W) uint8: 255 times that probability, rounded.
-    """
-    if are_logits:
-        # the softmax at the best class alone: 1 / sum of exp(x - best)
-        probability = scores.sub_(scores.amax(1, keepdim=True)).exp_().sum(1).reciprocal_()
-    else:
-        probs = scores.clamp_min(0)
-        probability = probs.amax(1) / probs.sum(1)
-    return probability.mul_(255).round_().to(torch.uint8)

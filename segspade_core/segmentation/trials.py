@@ -15,8 +15,8 @@ from segspade_core.errors import InputError, TrainingDiverged
 from segspade_core.labels import IGNORE_ID
 from segspade_core.segmentation.batches import Batch, LabelledImages
 from segspade_core.segmentation.checks import check_training
+from segspade_core.segmentation.choice import choose_classes
 from segspade_core.segmentation.optimisers import set_rates
-from segspade_core.segmentation.prediction import choose_classes
 from segspade_core.segmentation.state import TrainingState
 from segspade_core.segmentation.step import Updates
 from segspade_core.training.divergence import Place

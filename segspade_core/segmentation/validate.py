@@ -8,10 +8,11 @@ import torch
 from segspade_core.errors import InputError
 from segspade_core.metrics.confusion import confusion_matrix, mean_iou, pixel_accuracy
 from segspade_core.segmentation.batches import LabelledImages
+from segspade_core.segmentation.choice import choose_classes
 from segspade_core.segmentation.label_space import unpredicted
 from segspade_core.segmentation.loss import cross_entropy
 from segspade_core.segmentation.model import Segmenter
-from segspade_core.segmentation.prediction import choose_classes, score
+from segspade_core.segmentation.prediction import score
 from segspade_core.training.distributed import processes, rank, summed, summed_numbers
 
 

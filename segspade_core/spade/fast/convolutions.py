@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from segspade_core.spade.fast.buffers import Buffers, Team
+from segspade_core.spade.fast.buffers import Buffers
+from segspade_core.team import Team
 
 # a tile's output pixels from its input pixels need 16 products in place of 36
 _G = torch.tensor([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], dtype=torch.float64)

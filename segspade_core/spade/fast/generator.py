@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import copy
-import importlib
 import itertools
 from dataclasses import dataclass
-from types import ModuleType
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from segspade_core.errors import InputError
+from segspade_core.kernels import load_kernels
 from segspade_core.spade.code import check_code, code_dim
 from segspade_core.spade.fast.blocks import CompiledBlock, FastBlock, PlainBlock
 from segspade_core.spade.fast.buffers import Buffers, Turn
@@ -77,7 +76,7 @@ class FastGenerator:
         check_dtype(dtype, self._device)
         kernels = None
         if compiled is not False and dtype == torch.float32 and self._device.type == "cpu":
-            kernels = load_kernels()
+            kernels = load_kernels("segspade_core.spade.fast")
         if compiled and kernels is None:
             raise InputError(
                 "compiled kernels are for float32 on the CPU, and need Numba: leave `compiled` to None"
@@ -212,14 +211,6 @@ def _ends(generator: SpadeGenerator) -> SpadeGenerator:
     kept = ("fc", "code_book", "conv_img")
     ends._modules = {name: copy.deepcopy(generator.get_submodule(name)) for name in kept}
     return ends.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-
-
-def load_kernels() -> ModuleType | None:
-    """The compiled kernels; None where Numba is not installed, or not for this Python."""
-    try:
-        return importlib.import_module("segspade_core.spade.fast.kernels")
-    except ImportError:
-        return None
 
 
 def check_dtype(dtype: torch.dtype, device: torch.device) -> None:

@@ -12,10 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-try:
-    from segspade_core.spade.patches import kernels
-except ImportError:  # no Numba here
-    kernels = None  # type: ignore[assignment]
+from segspade_core.kernels import load_kernels
+
+kernels: Any = load_kernels("segspade_core.spade.patches")
 
 
 def modulate(x: Tensor, table: Tensor, of_code: Tensor, pixels: Tensor) -> Tensor:

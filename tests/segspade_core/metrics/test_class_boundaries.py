@@ -173,5 +173,5 @@ def test_without_numba_and_with_many_classes_trees_count(monkeypatch: pytest.Mon
     few = fields(boundary_counts(target, predicted, 64, 0.05))
     many = fields(boundary_counts(target, predicted, 200, 0.05))
     assert [row[:64] for row in many] == few
-    monkeypatch.setattr("segspade_core.metrics.class_boundaries.load_kernels", lambda: None)
+    monkeypatch.setattr("segspade_core.metrics.class_boundaries.load_kernels", lambda _: None)
     assert fields(boundary_counts(target, predicted, 64, 0.05)) == few

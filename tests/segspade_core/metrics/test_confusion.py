@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from segspade_core.errors import InputError
+from segspade_core.kernels import load_kernels
 from segspade_core.labels import IGNORE_ID, LABELS, VOID_IDS
 from segspade_core.metrics import counting
 from segspade_core.metrics.confusion import (
@@ -24,7 +25,7 @@ from segspade_core.metrics.confusion import (
     mean_iou,
     pixel_accuracy,
 )
-from segspade_core.metrics.counting import count_pairs, count_pairs_by_numpy, load_kernels
+from segspade_core.metrics.counting import count_pairs, count_pairs_by_numpy
 
 C = 5
 shape = (4, 6)
@@ -278,7 +279,7 @@ def test_without_numba_numpy_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "segspade_core.compiled", raising=False)
     monkeypatch.delitem(sys.modules, "segspade_core.metrics.kernels", raising=False)
     monkeypatch.delattr("segspade_core.metrics.kernels", raising=False)
-    assert load_kernels() is None
+    assert load_kernels("segspade_core.metrics") is None
     np.testing.assert_array_equal(confusion_matrix(target, predicted, 34), expected)
 
 

@@ -25,8 +25,8 @@ from segspade_core.segmentation import (
     train_segmenter,
 )
 from segspade_core.segmentation.batches import LabelledImages
+from segspade_core.segmentation.choice import choose, choose_classes
 from segspade_core.segmentation.label_space import ids_of, targets_of
-from segspade_core.segmentation.prediction import choose, choose_classes
 from segspade_core.segmentation.weights import start_from
 from segspade_core.training.checkpoint import MemoryCheckpoints, pack_weights, read_metadata
 

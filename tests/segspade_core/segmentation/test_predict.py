@@ -14,8 +14,8 @@ from segspade_core.config import LookConfig, WindowsConfig
 from segspade_core.errors import InputError
 from segspade_core.labels import VOID_IDS
 from segspade_core.segmentation import Segmenter, predict
+from segspade_core.segmentation.choice import choose
 from segspade_core.segmentation.looks import averaged_probs
-from segspade_core.segmentation.prediction import choose
 from segspade_core.segmentation.windows import blended_rows
 
 IMAGES = np.random.default_rng(1).integers(0, 256, (3, 50, 70, 3), dtype=np.uint8)

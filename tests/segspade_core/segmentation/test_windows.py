@@ -14,9 +14,9 @@ from torch.nn import functional as F
 
 from segspade_core.config import LookConfig, WindowsConfig
 from segspade_core.segmentation import Segmenter, predict
+from segspade_core.segmentation.choice import choose
 from segspade_core.segmentation.looks import averaged_probs
 from segspade_core.segmentation.model import STRIDE
-from segspade_core.segmentation.prediction import choose
 from segspade_core.segmentation.windows import blended_rows, spans
 
 

@@ -20,10 +20,10 @@ from segspade_core.errors import InputError
 from segspade_core.spade.code import code_dim
 from segspade_core.spade.fast import FastGenerator
 from segspade_core.spade.fast import generator as fast
-from segspade_core.spade.fast.buffers import Team
 from segspade_core.spade.fast.tables import Modulation
 from segspade_core.spade.generator import SpadeGenerator
 from segspade_core.spade.semantics import one_hot_semantics
+from segspade_core.team import Team
 
 SMALL = GeneratorArchitecture(num_labels=5, width=4, max_channels=16, hidden=5, upsamplings=2)
 EXACT = 5e-5
