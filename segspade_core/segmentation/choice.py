@@ -16,21 +16,22 @@ from segspade_core.team import Team
 def choose_classes(scores: Tensor, space: LabelSpace = "ids", untaught: Sequence[int] = ()) -> Tensor:
     """(B, C, H, W) logits or probs → (B, H, W) uint8: the best class that is neither void nor untaught.
 
-    It may overwrite the scores of the classes that are. Where pixels lie one behind the other on the CPU, as
-    a segmenter leaves them, a compiled kernel takes a third of the time (benchmarks/segmenter_head.py).
+    It may overwrite the scores of the classes that are. On the CPU a compiled kernel takes a third of the time
+    of PyTorch's own operations (benchmarks/segmenter_head.py).
     """
-    batch, channels, height, width = scores.shape
-    added = bars(channels, space, untaught)
-    pixels = scores.permute(0, 2, 3, 1)
-    if scores.device.type == "cpu" and scores.dtype == torch.float32 and pixels.is_contiguous():
+    added = bars(scores.shape[1], space, untaught)
+    kernels = None
+    if scores.device.type == "cpu" and scores.dtype == torch.float32:
         kernels = load_kernels("segspade_core.segmentation")
-        if kernels is not None:
-            chosen = torch.empty(batch * height * width, dtype=torch.uint8)
-            Team().run(kernels.choose, len(chosen), pixels.reshape(-1, channels), added, chosen)
-            return chosen.view(batch, height, width)
-    scores += added.to(scores)[:, None, None]
-    # max is faster than argmax on a CPU
-    return scores.max(1).indices.to(torch.uint8)
+    if kernels is None:
+        scores += added.to(scores)[:, None, None]
+        # max is faster than argmax on a CPU
+        return scores.max(1).indices.to(torch.uint8)
+    chosen = scores.new_empty(len(scores), *scores.shape[2:], dtype=torch.uint8)
+    team = Team()
+    for image, out in zip(scores.permute(0, 2, 3, 1), chosen, strict=True):
+        team.run(kernels.choose, len(out), image, added, out)
+    return chosen
 
 
 def choose(scores: Tensor, space: LabelSpace = "ids", untaught: Sequence[int] = ()) -> Tensor:

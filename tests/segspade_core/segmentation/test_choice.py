@@ -14,7 +14,7 @@ from torch import Tensor
 
 from segspade_core.kernels import load_kernels
 from segspade_core.labels import VOID_IDS
-from segspade_core.segmentation import choice
+from segspade_core.segmentation import Segmenter, choice
 from segspade_core.segmentation.choice import choose_classes, confidence_of
 
 UNTAUGHT = (7, 11)
@@ -75,8 +75,9 @@ def test_other_forms_of_scores_are_chosen_from_alike(form: str) -> None:
     np.testing.assert_array_equal(choose_classes(scores, "ids", UNTAUGHT).numpy(), expected)
 
 
-def test_what_a_segmenter_leaves_goes_through_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fault: a condition that no scores meet, so that the slow way is always gone."""
+@pytest.mark.parametrize("head", ["fcn32", "unet"])
+def test_what_a_segmenter_leaves_goes_through_the_kernel(head: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault: a condition that the scores of no head meet, so that the slow way is always gone."""
     kernels, calls = load_kernels("segspade_core.segmentation"), []
     if kernels is None:
         pytest.skip("Numba is not for this Python")
@@ -86,8 +87,10 @@ def test_what_a_segmenter_leaves_goes_through_the_kernel(monkeypatch: pytest.Mon
         kernels.choose(first, last, *arguments)
 
     monkeypatch.setattr(choice, "load_kernels", lambda _: type("Counted", (), {"choose": counted}))
-    choose_classes(drawn(0, (1, 34, 45, 64)))
-    assert sum(calls) == 45 * 64
+    with torch.inference_mode():
+        logits = Segmenter("resnet18", 34, head).eval()(torch.rand(1, 3, 45, 70))
+    choose_classes(logits)
+    assert sum(calls) == 45
 
 
 def test_without_numba_pytorch_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
