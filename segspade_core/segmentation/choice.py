@@ -16,8 +16,8 @@ from segspade_core.team import Team
 def choose_classes(scores: Tensor, space: LabelSpace = "ids", untaught: Sequence[int] = ()) -> Tensor:
     """(B, C, H, W) logits or probs → (B, H, W) uint8: the best class that is neither void nor untaught.
 
-    It may overwrite the scores of the classes that are. On the CPU a compiled kernel takes a third of the time
-    of PyTorch's own operations (benchmarks/segmenter_head.py).
+    It may overwrite the scores of the classes that are. On the CPU a compiled kernel takes a third of the
+    time of PyTorch's own operations (benchmarks/segmenter_head.py).
     """
     added = bars(scores.shape[1], space, untaught)
     kernels = None
