@@ -29,7 +29,7 @@ def choose_classes(scores: Tensor, space: LabelSpace = "ids", untaught: Sequence
         return scores.max(1).indices.to(torch.uint8)
     chosen = scores.new_empty(len(scores), *scores.shape[2:], dtype=torch.uint8)
     team = Team()
-    for image, out in zip(scores.permute(0, 2, 3, 1), chosen, strict=True):
+    for image, out in zip(scores.detach().permute(0, 2, 3, 1), chosen, strict=True):
         team.run(kernels.choose, len(out), image, added, out)
     return chosen
 

@@ -93,6 +93,12 @@ def test_what_a_segmenter_leaves_goes_through_the_kernel(head: str, monkeypatch:
     assert sum(calls) == 45
 
 
+def test_scores_that_a_gradient_is_taken_of_are_chosen_from() -> None:
+    """Fault: NumPy refuses them."""
+    scores = drawn(0, (1, 34, 6, 7)).requires_grad_() * 1
+    np.testing.assert_array_equal(choose_classes(scores, "ids", UNTAUGHT).numpy(), by_numpy(scores.detach()))
+
+
 def test_without_numba_pytorch_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fault: an import that fails where the optional library is missing."""
     scores = drawn(0, (1, 34, 6, 7))
