@@ -133,9 +133,9 @@ def test_what_does_not_compute_the_same_is_not_written(
 
     def other(module: Any, size: tuple[int, int], about: dict[str, str]) -> bytes:
         with torch.no_grad():
-            module.barred += torch.arange(34).view(1, -1, 1, 1) * 100.0
+            module.bars += torch.arange(34).view(1, -1, 1, 1) * 100.0
         content = honest(module, size, about)
-        module.barred.zero_()
+        module.bars.zero_()
         return content
 
     monkeypatch.setattr(portable, "as_onnx", other)
