@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from buckets import environment, s3_server
+from hypothesis import settings
 
 # read when Prefect is imported, so they are here before any test module is
 os.environ.update(
@@ -22,6 +23,9 @@ os.environ.update(
 # a server or a workspace of whoever runs the tests is none of theirs
 for name in ("PREFECT_API_URL", "SEGSPADE_WORKSPACE", "SEGSPADE_CACHE", "SEGSPADE_DEBUG"):
     os.environ.pop(name, None)
+# no example is timed: a busy machine is not a fault
+settings.register_profile("unhurried", settings(), deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session", autouse=True)
