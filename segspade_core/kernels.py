@@ -9,7 +9,7 @@ from types import ModuleType
 def load_kernels(package: str) -> ModuleType | None:
     """The module `kernels` of a package; None where Numba is not installed, or not for this Python.
 
-    Called when a kernel is needed first, since to import Numba takes a good part of a second.
+    Called when a kernel is needed first, since Numba is slow to import.
     """
     try:
         return importlib.import_module(f"{package}.kernels")
